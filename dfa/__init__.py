@@ -1,0 +1,1 @@
+"""Direct feedback alignment: networks trained with the optical random projection as feedback."""

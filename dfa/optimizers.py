@@ -1,0 +1,196 @@
+"""SGD with momentum and Adam, updating a list of parameter arrays in place."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.floating[Any]]
+
+# Elements per pass. An update makes about ten passes over its arrays: in pieces of this size (256 KiB of
+# float32) they stay in cache between passes, and NumPy's cost per call stays hidden.
+CHUNK = 65536
+
+
+def _require(good: bool, name: str, value: float, rule: str) -> None:
+    if not good:
+        raise ValueError(f"{name} = {value!r}: must be {rule}")
+
+
+class Optimizer(ABC):
+    """What every optimizer shares: parameters by reference, moments like them, exact checkpoints.
+
+    Parameters
+    ----------
+    parameters
+        C-contiguous floating arrays, updated in place.
+    learning_rate
+        Step size; the attribute may be changed between steps.
+    weight_decay
+        L2 coefficient: `weight_decay * p` is added to the gradient of every parameter, biases included.
+    """
+
+    def __init__(self, parameters: Sequence[Array], learning_rate: float, weight_decay: float) -> None:
+        _require(0 < learning_rate < math.inf, "learning_rate", learning_rate, "> 0 and finite")
+        _require(0 <= weight_decay < math.inf, "weight_decay", weight_decay, ">= 0 and finite")
+        if not all(parameter.flags.c_contiguous for parameter in parameters):
+            raise ValueError("parameters must be C-contiguous, or a flat view could not update them in place")
+        self.parameters = list(parameters)
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        # Counted per parameter, so that one left out for a while is still corrected for its own age.
+        self._steps = np.zeros(len(self.parameters), np.int64)
+        self._moments: dict[str, list[Array]] = {}
+        self._scratch = [np.empty(min(p.size, CHUNK), p.dtype) for p in self.parameters]
+        self._decayed = [np.empty_like(s) for s in self._scratch] if weight_decay else []
+
+    def step(self, gradients: Sequence[Array], trainable: Sequence[bool] | None = None) -> None:
+        """Update the parameters once.
+
+        Parameters
+        ----------
+        gradients
+            One C-contiguous array per parameter, of its shape; left unchanged.
+        trainable
+            One flag per parameter; where False, the parameter, its moments and its step count stay as they
+            are (no weight decay either). None trains all.
+        """
+        mask = [True] * len(self.parameters) if trainable is None else trainable
+        for index, (parameter, gradient, train) in enumerate(
+            zip(self.parameters, gradients, mask, strict=True)
+        ):
+            if not train:
+                continue
+            if gradient.shape != parameter.shape:
+                raise ValueError(f"gradient {index} has shape {gradient.shape}: must be {parameter.shape}")
+            self._steps[index] += 1
+            self._update_parameter(index, parameter.reshape(-1), gradient.reshape(-1))
+
+    def _update_parameter(self, index: int, parameter: Array, gradient: Array) -> None:
+        moments = [arrays[index].reshape(-1) for arrays in self._moments.values()]
+        for start in range(0, parameter.size, CHUNK):
+            piece = slice(start, start + CHUNK)
+            p, g = parameter[piece], gradient[piece]
+            scratch = self._scratch[index][: p.size]
+            if self.weight_decay:
+                g = np.add(
+                    g, np.multiply(p, self.weight_decay, out=scratch), out=self._decayed[index][: p.size]
+                )
+            self._update(index, p, g, [moment[piece] for moment in moments], scratch)
+
+    @abstractmethod
+    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], scratch: Array) -> None:
+        """Update one flat piece of parameter `index` and of its moments; may overwrite `scratch`."""
+
+    def _named(self) -> dict[str, Array | npt.NDArray[np.int64]]:
+        moments = {f"{key}.{i}": a for key, arrays in self._moments.items() for i, a in enumerate(arrays)}
+        return {"steps": self._steps, **moments}
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Copy step counts and moments, by name; settings are not state, nor are the parameters."""
+        return {name: array.copy() for name, array in self._named().items()}
+
+    def restore(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Take over what `state` returned, bit for bit.
+
+        Raises
+        ------
+        ValueError
+            Names, shapes or dtypes differ from this optimizer's; nothing is changed then.
+        """
+        own = self._named()
+        if set(state) != set(own):
+            raise ValueError(f"optimizer state has {sorted(state)}: must have {sorted(own)}")
+        for name, array in own.items():
+            saved = state[name]
+            if saved.shape != array.shape or saved.dtype != array.dtype:
+                found, wanted = f"{saved.dtype}{saved.shape}", f"{array.dtype}{array.shape}"
+                raise ValueError(f"optimizer state {name!r} is {found}: must be {wanted}")
+        for name, array in own.items():
+            array[...] = state[name]
+
+
+class SGD(Optimizer):
+    """Stochastic gradient descent: v = momentum * v + g, then p -= learning_rate * v (as in PyTorch)."""
+
+    def __init__(
+        self,
+        parameters: Sequence[Array],
+        learning_rate: float = 0.01,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, learning_rate, weight_decay)
+        _require(0 <= momentum < 1, "momentum", momentum, ">= 0 and < 1")
+        self.momentum = momentum
+        if momentum:
+            self._moments = {"velocity": [np.zeros_like(p) for p in self.parameters]}
+
+    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], scratch: Array) -> None:
+        if moments:
+            (velocity,) = moments
+            velocity *= self.momentum
+            velocity += g
+            g = velocity
+        p -= np.multiply(g, self.learning_rate, out=scratch)
+
+
+class Adam(Optimizer):
+    """Adam, Algorithm 1 of Kingma & Ba (2015): bias-corrected, epsilon outside the square root."""
+
+    def __init__(
+        self,
+        parameters: Sequence[Array],
+        learning_rate: float = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(parameters, learning_rate, weight_decay)
+        _require(0 <= beta1 < 1, "beta1", beta1, ">= 0 and < 1")
+        _require(0 <= beta2 < 1, "beta2", beta2, ">= 0 and < 1")
+        _require(0 < epsilon < math.inf, "epsilon", epsilon, "> 0 and finite")
+        self.beta1 = beta1
+        self.beta2 = beta2
+        self.epsilon = epsilon
+        # Memory bound, so passes are saved: with m = (1 - beta1) M and v = (1 - beta2) V the factors leave
+        # the running sums M = beta1 M + g, V = beta2 V + g^2 and join the bias corrections as scalars.
+        self._moments = {key: [np.zeros_like(p) for p in self.parameters] for key in ("first", "second")}
+
+    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], scratch: Array) -> None:
+        # m_hat = M first_scale, sqrt(v_hat) = sqrt(V) second_scale
+        t = int(self._steps[index])
+        first_scale = (1 - self.beta1) / (1 - self.beta1**t)
+        second_scale = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
+        first, second = moments
+        first *= self.beta1
+        first += g
+        second *= self.beta2
+        second += np.multiply(g, g, out=scratch)
+        np.sqrt(second, out=scratch)
+        scratch += self.epsilon / second_scale
+        np.divide(first, scratch, out=scratch)
+        scratch *= self.learning_rate * first_scale / second_scale
+        p -= scratch
+
+
+OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
+
+
+def make_optimizer(name: str, parameters: Sequence[Array], **settings: float) -> Optimizer:
+    """Build an optimizer by name ("sgd" or "adam"), its settings by keyword.
+
+    Raises
+    ------
+    ValueError
+        Unknown name, or a setting out of range.
+    """
+    if name not in OPTIMIZERS:
+        raise ValueError(f"optimizer = {name!r}: must be one of {', '.join(OPTIMIZERS)}")
+    return OPTIMIZERS[name](parameters, **settings)

@@ -1,0 +1,82 @@
+"""Fields at the camera to mean photons a pixel, and fields perturbed from frame to frame."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+from opu_sim._kernels.random import hash_counter, normal_pair
+
+_HALF = np.float32(0.5)
+
+
+@njit(cache=True, parallel=True, fastmath={"contract", "nsz"})
+def speckle_photons(  # type: ignore[no-untyped-def]
+    re,
+    im,
+    gain,
+    offset_re,
+    offset_im,
+    weight,
+    jitter,
+    keep,
+    photons_per_intensity,
+    key,
+    key_2,
+    first_frame,
+    frame_step,
+    first_out,
+    out,
+):
+    """Mean photons of one frame a pattern, at one pixel an output.
+
+    re, im: float32 [pattern, output + 2], T b with a neighbour on either side of the outputs.
+    The frame's field is gain * T b + offset; offset_*: float32 [output + 2].
+    weight: of the pixel's main coherence mode; 1 - weight goes to the second one, (F[i+1] - F[i-1]) / sqrt 2.
+    jitter: float32 [pattern], sd of each quadrature of the part of the field that is new in the frame;
+    keep: power left to the static field. photons_per_intensity: float32 [pattern].
+    Pattern p is frame first_frame + p * frame_step and row first_out + p * frame_step of `out`
+    float32 [frame, output].
+    """
+    n_patterns, width = re.shape
+    n = width - 2
+    second = (np.float32(1.0) - weight) * _HALF
+    for p in prange(n_patterns):
+        frame = np.uint64(first_frame + p * frame_step)
+        frame_key = hash_counter(key, key_2, frame)
+        frame_key_2 = hash_counter(key_2, key, frame)
+        field_re, field_im, photons = re[p], im[p], out[first_out + p * frame_step]
+        scale = photons_per_intensity[p]
+        sigma = jitter[p]
+        # Two loops: the compiler vectorises each; the line stays in the first-level cache between them.
+        for i in range(n):
+            a = gain * field_re[i + 1] + offset_re[i + 1]
+            b = gain * field_im[i + 1] + offset_im[i + 1]
+            c = gain * (field_re[i + 2] - field_re[i]) + (offset_re[i + 2] - offset_re[i])
+            d = gain * (field_im[i + 2] - field_im[i]) + (offset_im[i + 2] - offset_im[i])
+            photons[i] = keep * (weight * (a * a + b * b) + second * (c * c + d * d))
+        if sigma > 0:
+            for i in range(n):
+                # |F + g|^2 with circular g needs only |F|, so the pixel's total intensity is enough.
+                g, h = normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))
+                x = np.sqrt(photons[i]) + sigma * g
+                y = sigma * h
+                photons[i] = scale * (x * x + y * y)
+        else:
+            for i in range(n):
+                photons[i] *= scale
+
+
+@njit(cache=True, parallel=True)
+def perturb_fields(re, im, sigma, keep_amplitude, key, key_2, first_frame):  # type: ignore[no-untyped-def]
+    """In place: keep_amplitude * F + circular Gaussian of sd sigma[frame] a quadrature; re, im float32 [frame, mode]."""
+    for f in prange(re.shape[0]):
+        frame = np.uint64(first_frame + f)
+        frame_key = hash_counter(key, key_2, frame)
+        frame_key_2 = hash_counter(key_2, key, frame)
+        line_re, line_im = re[f], im[f]
+        s = sigma[f]
+        for i in range(re.shape[1]):
+            g, h = normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))
+            line_re[i] = keep_amplitude * line_re[i] + s * g
+            line_im[i] = keep_amplitude * line_im[i] + s * h

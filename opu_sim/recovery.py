@@ -1,0 +1,150 @@
+"""Linear recovery from intensities: what turns |field|^2 into x @ R.T with a real random R."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opu_sim._kernels.recovery import combine_pairs
+from opu_sim.dmd import Encoded
+from opu_sim.imaging import SpeckleImager
+
+# Frames worked on at once: their photons and counts stay in the second-level cache.
+_CHUNK_BYTES = 4 * 2**20
+
+
+class Recovery(Protocol):
+    """A way to measure a linear projection.
+
+    `frames_per_pattern` new camera frames are shown for each binary pattern; `calibration` frames once, when the
+    device opens. Frames are numbered by the caller, and a frame's number fixes its noise.
+    """
+
+    frames_per_pattern: int
+    calibration_frames: int
+
+    def calibrate(self) -> None:
+        """Measure the constants of the method on frames 0 .. calibration_frames - 1."""
+        ...
+
+    def project(self, encoded: Encoded, frame: int) -> NDArray[np.float32]:
+        """Linear projection [vector, output] of encoded vectors; the first frame is number `frame`."""
+        ...
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Effective real matrix R [output, input], with E[project(x)] = x @ R.T and var R = 1 / n_in."""
+        ...
+
+
+def vector_chunks(encoded: Encoded, patterns_at_once: int) -> list[tuple[int, int]]:
+    """Ranges of vectors whose patterns fit in one chunk; at least one vector each."""
+    chunks, start = [], 0
+    vectors = len(encoded.first) - 1
+    while start < vectors:
+        limit = encoded.first[start] + max(patterns_at_once, 1)
+        end = max(int(np.searchsorted(encoded.first, limit, side="right")) - 1, start + 1)
+        chunks.append((start, end))
+        start = end
+    return chunks
+
+
+class AnchorRecovery:
+    """Two intensity frames a pattern and a common anchor, without a reference arm.
+
+    Frames of pattern x and of its complement a - x (a: all mirrors ON) differ by
+    |F(x)|^2 - |F(a-x)|^2 = 2 Re(c* g T x) - k, with c = F(x) + F(a-x) the same for every x, g the ON amplitude and
+    k = |F(a)|^2 - |F(0)|^2 measured once. Division by sqrt(|F(a)|^2 - |F(0)|^2), also measured once, leaves the
+    projection on a real Gaussian row, Re(e^{-i arg c} T x). Pixels with a dim anchor would amplify noise, so
+    they are divided by a floor instead. OFF-state leakage is part of F, and cancels exactly.
+
+    The rows of R keep the anchor's own projection: their entries have mean 0.886 / n_in (in units where
+    E|T|^2 = 1 / n_in), which multiplies the sum of the input.
+
+    References
+    ----------
+    Ohana, Hesslow, Brunner, Gigan & Mueller, "Linear optical random projections without holography",
+    Opt. Express 31, 25881 (2023), arXiv 2305.12988 (reference-free interferometry with an anchor).
+    """
+
+    frames_per_pattern = 2
+
+    def __init__(self, imager: SpeckleImager) -> None:
+        arm = imager.arm
+        recovery = arm.card.recovery
+        self.imager = imager
+        self._floor_share = recovery.anchor_floor
+        self._averaged = recovery.calibration_frames
+        self.calibration_frames = 2 * recovery.calibration_frames
+        self._constant: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._scale: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+
+    def calibrate(self) -> None:
+        """Average the frames of all mirrors ON and of all mirrors OFF."""
+        arm, imager = self.imager.arm, self.imager
+        n_in = arm.dmd.n_in
+        patterns = np.ones((self._averaged, n_in), dtype=np.uint8)
+        counts = imager.counts(
+            arm.fields(patterns), np.full(self._averaged, n_in), frame=0, complement=True
+        ).astype(np.float64)
+        all_on, all_off = counts[0::2].mean(axis=0), counts[1::2].mean(axis=0)
+        floor = self._floor_share * imager.mean_dn(n_in)
+        self._constant = (all_on - all_off).astype(np.float32)
+        norm = self._normalisation() / arm.on_gain / (1.0 - imager.decorrelation)
+        anchor = np.sqrt(np.maximum(all_on - all_off, floor))
+        self._scale = (0.5 * norm / anchor).astype(np.float32)
+
+    def _normalisation(self) -> float:
+        """Factor that gives entries of R the variance 1 / n_in, in closed form from the law of the speckle.
+
+        With u, v exponential brightnesses of the anchor in the pixel's two coherence modes of weights w, 1 - w, a
+        row's entries have the second moment E[(w^2 u + (1-w)^2 v) / max(w u + (1-w) v, q)] / 2 of an unfloored
+        single mode; the anchor's own direction has all its weight in the real part, hence 1 + 1/n - pi/(2n).
+        """
+        imager = self.imager
+        weight, floor = imager.modes.weight, self._floor_share
+        quantile = (np.arange(2000) + 0.5) / 2000
+        u = -np.log1p(-quantile)[:, None]
+        v = -np.log1p(-quantile)[None, :]
+        share = (weight**2 * u + (1 - weight) ** 2 * v) / np.maximum(weight * u + (1 - weight) * v, floor)
+        n_in = imager.arm.dmd.n_in
+        variance = 0.5 * float(share.mean()) * (1.0 + (1.0 - np.pi / 2.0) / n_in)
+        electrons = imager.arm.photons_per_intensity * imager.camera.card.quantum_efficiency
+        dn_per_intensity = electrons * imager.camera.card.gain
+        return float((n_in * variance * dn_per_intensity * imager.arm.reference_gain) ** -0.5)
+
+    def project(self, encoded: Encoded, frame: int) -> NDArray[np.float32]:
+        """Linear projection [vector, output]; two frames a pattern, from number `frame` on."""
+        imager = self.imager
+        out = np.empty((len(encoded.first) - 1, imager.n_out), dtype=np.float32)
+        at_once = _CHUNK_BYTES // (imager.n_out * 2 * 5)
+        for start, end in vector_chunks(encoded, at_once):
+            p, q = encoded.first[start], encoded.first[end]
+            patterns = encoded.patterns[p:q]
+            counts = imager.counts(
+                imager.arm.fields(patterns), patterns.sum(axis=1), frame + 2 * int(p), complement=True
+            )
+            combine_pairs(
+                counts,
+                encoded.weights[p:q],
+                encoded.first[start : end + 1] - p,
+                self._constant,
+                self._scale,
+                out[start:end],
+            )
+        return out
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Effective real matrix [output, input], from the medium and the measured anchors."""
+        imager = self.imager
+        arm, weight = imager.arm, imager.modes.weight
+        T = arm.medium.matrix().astype(np.complex128)
+        all_on, off = (re.ravel() + 1j * im for re, im in (arm.all_on, arm.off_field))
+        reference = arm.on_gain * all_on.ravel() + 2.0 * off.ravel()
+        first = np.real(np.conj(reference[1:-1, None]) * T[1:-1])
+        slope = np.conj(reference[2:] - reference[:-2])[:, None] * (T[2:] - T[:-2])
+        combined = weight * first + (1.0 - weight) * 0.5 * np.real(slope)
+        to_dn = arm.photons_per_intensity * imager.camera.card.gain * imager.responsivity
+        factor = 2.0 * arm.on_gain * (1.0 - imager.decorrelation) * to_dn * self._scale
+        return (factor[:, None] * combined).astype(np.float32)
