@@ -1,0 +1,1 @@
+"""The `opu` command and its benchmarks: speed, energy, published results."""

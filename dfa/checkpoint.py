@@ -1,0 +1,70 @@
+"""Checkpoints: arrays and JSON in one .npz, written whole or not at all, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opu_sim.errors import ConfigError
+
+VERSION = 1
+FILE = "checkpoint.npz"
+
+
+def write_atomic(path: Path, content: bytes) -> None:
+    """Replace a file in one step; a crash leaves the old one."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with scratch.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def save(path: Path, config_sha256: str, arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
+    """Write a checkpoint; `state` is JSON-ready (floats round-trip exactly)."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    header = json.dumps({"version": VERSION, "config_sha256": config_sha256, "state": state})
+    try:
+        with scratch.open("wb") as file:
+            np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def load(path: Path, config_sha256: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Arrays and state of a checkpoint.
+
+    Raises
+    ------
+    ConfigError
+        No checkpoint, a damaged one, another version, or one of another configuration.
+    """
+    if not path.is_file():
+        raise ConfigError(f"{path}: no checkpoint to resume from")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        header = json.loads(str(arrays.pop("header")))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise ConfigError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from None
+    if header["version"] != VERSION:
+        raise ConfigError(f"{path}: checkpoint version {header['version']}; this program reads {VERSION}")
+    if header["config_sha256"] != config_sha256:
+        raise ConfigError(
+            f"{path}: checkpoint of another configuration (sha256 {header['config_sha256'][:12]}, this run is "
+            f"{config_sha256[:12]}); resume with the config.toml beside it, or choose another --out"
+        )
+    return arrays, header["state"]

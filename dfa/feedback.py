@@ -1,0 +1,125 @@
+"""The way of the error: from the output's error to every hidden layer, by backpropagation or by projection.
+
+Direct feedback alignment (Nøkland 2016, arXiv 1609.01596) sends the output error e straight to each hidden layer
+through a fixed random matrix B_l: delta_l = (B_l e) * f'(a_l). Here all B_l are slices of one matrix, so that a batch
+is one projection (as in Launay et al. 2020, arXiv 2006.12878), done digitally or by a photonic device.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa.config import Experiment, flattened
+from dfa.network import MLP
+from opu_sim import Projector, load_device
+
+Array = NDArray[np.float32]
+
+
+def ternarised(error: Array, threshold: float) -> tuple[Array, Array]:
+    """Error vectors as {-1, 0, 1} and the magnitude that fits them best.
+
+    t = sign(e) where |e| > threshold * max|e| of the vector itself, else 0; alpha = <e, t> / <t, t> is the
+    least-squares magnitude, put back digitally after the projection: e ~ alpha t.
+
+    Parameters
+    ----------
+    error : float32 [batch, class]
+    threshold : float in [0, 1)
+
+    Returns
+    -------
+    t : float32 [batch, class]
+    alpha : float32 [batch, 1]
+    """
+    magnitude = np.abs(error)
+    kept = magnitude > threshold * magnitude.max(axis=1, keepdims=True)
+    t = np.sign(error) * kept
+    count = np.maximum(kept.sum(axis=1, keepdims=True), 1)
+    alpha = (magnitude * kept).sum(axis=1, keepdims=True) / count
+    return t.astype(np.float32), alpha.astype(np.float32)
+
+
+class Feedback:
+    """Fills a network's gradients from the output error, by the experiment's method.
+
+    The projector's entries have variance 1 / n_in; a layer of width w gets them times gain * sqrt(n_in / w), so
+    that its feedback matrix has the spread that the output weights have at initialisation (1 / sqrt w): DFA
+    and backpropagation then start with deltas of one size, and one learning rate suits both.
+    """
+
+    def __init__(self, experiment: Experiment, network: MLP, classes: int) -> None:
+        self.method = experiment.method
+        trainer = experiment.trainer
+        self._threshold = trainer.ternary_threshold
+        self._ternary = self.method == "dfa-ternary" or (
+            self.method == "odfa" and trainer.error_encoding == "ternary"
+        )
+        self.widths: Sequence[int] = network.hidden_sizes
+        self._scales = [np.float32(trainer.feedback_gain * (classes / width) ** 0.5) for width in self.widths]
+        self.projector = self._load(experiment, classes)
+        self.projection_host_s = 0.0
+        """Host time spent in `project`: the cost of simulating, never part of device_s."""
+
+    def _load(self, experiment: Experiment, classes: int) -> Projector | None:
+        if self.method in ("bp", "shallow"):
+            return None
+        n_out = sum(self.widths)
+        if self.method == "odfa":
+            overrides = flattened(experiment.device_overrides)
+            return load_device(
+                experiment.device_name, n_in=classes, n_out=n_out, seed=experiment.seed, **overrides
+            )
+        return load_device("ideal", n_in=classes, n_out=n_out, seed=experiment.seed)
+
+    def backward(self, network: MLP, error: Array) -> None:
+        """Fill `network.gradients` for error = dLoss/dlogits [batch, class] of the last forward pass."""
+        if self.method == "bp":
+            network.backward_bp(error)
+        elif self.projector is None:
+            network.backward_feedback(error, None)
+        else:
+            network.backward_feedback(error, self.project(error))
+
+    def project(self, error: Array) -> list[Array]:
+        """One projection of the batch, sliced and scaled layer by layer: float32 [batch, width] each."""
+        if self.projector is None:
+            raise RuntimeError(f"method {self.method} has no projector")
+        sent, alpha = ternarised(error, self._threshold) if self._ternary else (error, None)
+        start = time.perf_counter()
+        projected = self.projector.project(sent)
+        self.projection_host_s += time.perf_counter() - start
+        if alpha is not None:
+            projected *= alpha
+        slices, at = [], 0
+        for width, scale in zip(self.widths, self._scales, strict=True):
+            part = projected[:, at : at + width]
+            part *= scale
+            slices.append(part)
+            at += width
+        return slices
+
+
+def cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Cosine of the angle between two gradients; 0 where either vanishes."""
+    x, y = a.ravel(), b.ravel()
+    norm = float(np.linalg.norm(x)) * float(np.linalg.norm(y))
+    return float(np.dot(x, y)) / norm if norm > 0 else 0.0
+
+
+def alignment(network: MLP, error: Array) -> list[float]:
+    """Cosine between each hidden layer's weight gradient, as just filled, and its backpropagation gradient.
+
+    Overwrites nothing: the gradients are put back. Uses no new projection.
+    """
+    filled = [gradient.copy() for gradient in network.gradients]
+    network.backward_bp(error)
+    hidden = range(0, 2 * len(network.hidden_sizes), 2)
+    cosines = [cosine(filled[i], network.gradients[i]) for i in hidden]
+    for gradient, kept in zip(network.gradients, filled, strict=True):
+        gradient[...] = kept
+    return cosines

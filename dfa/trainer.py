@@ -1,0 +1,204 @@
+"""The training loop: mini-batches in, one projection a batch, an epoch's line of history out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dfa import checkpoint
+from dfa.config import Experiment
+from dfa.data import Dataset, load_dataset
+from dfa.feedback import Feedback, alignment
+from dfa.losses import LOSSES
+from dfa.network import MLP
+from dfa.optimizers import Optimizer, make_optimizer
+from opu_sim.rng import stream
+
+
+class Interrupted(Exception):
+    """The run was asked to stop; its checkpoint is written."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; all that a resumed run needs beside weights, moments and the device's state."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    seen: int = 0
+    host_s: float = 0.0
+    projection_host_s: float = 0.0
+    alignment: list[float] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class Trainer:
+    """Trains the network of an experiment; use it as a context manager, which opens the device.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    checkpoint_path : Path or None
+        Written after each epoch and on interruption.
+    on_step : called after each batch with (epoch, step, steps)
+    should_stop : asked after each batch; True saves and raises `Interrupted`
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        checkpoint_path: Path | None = None,
+        on_step: Callable[[int, int, int], None] | None = None,
+        should_stop: Callable[[], bool] | None = None,
+    ) -> None:
+        self.experiment = experiment
+        self.data: Dataset = load_dataset(
+            experiment.data.name, validation=experiment.data.validation, seed=experiment.seed
+        )
+        sizes = [self.data.train_x.shape[1], *experiment.model.hidden, self.data.classes]
+        self.network = MLP(sizes, stream(experiment.seed, "model.weights"), experiment.model.activation)
+        self.feedback = Feedback(experiment, self.network, self.data.classes)
+        self.optimizer = self._make_optimizer()
+        self.loss = LOSSES[experiment.trainer.loss]
+        self.progress = Progress()
+        self.checkpoint_path = checkpoint_path
+        self._on_step = on_step
+        self._should_stop = should_stop
+        self._stack = ExitStack()
+
+    def _make_optimizer(self) -> Optimizer:
+        trainer = self.experiment.trainer
+        settings = {"learning_rate": trainer.learning_rate, "weight_decay": trainer.weight_decay}
+        if trainer.optimizer == "sgd":
+            settings["momentum"] = trainer.momentum
+        else:
+            settings |= {"beta1": trainer.beta1, "beta2": trainer.beta2}
+        return make_optimizer(trainer.optimizer, self.network.parameters, **settings)
+
+    def __enter__(self) -> Self:
+        if self.feedback.projector is not None:
+            self._stack.enter_context(self.feedback.projector)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch; the last may be short."""
+        return -(-len(self.data.train_x) // self.experiment.trainer.batch_size)
+
+    def fit(self) -> list[dict[str, float]]:
+        """Train to the last epoch and return the history, a row an epoch.
+
+        Raises
+        ------
+        Interrupted
+            `should_stop` said so; a later run that loads the checkpoint goes on bit for bit.
+        """
+        while self.progress.epoch < self.experiment.trainer.epochs:
+            self._epoch()
+            self.save()
+        return self.progress.history
+
+    def _epoch(self) -> None:
+        progress, batch_size = self.progress, self.experiment.trainer.batch_size
+        # The order depends on the epoch's number alone, so a resumed epoch finds the same batches.
+        order = stream(self.experiment.seed, "data.order", progress.epoch).permutation(len(self.data.train_x))
+        while progress.step < self.steps:
+            start = time.perf_counter()
+            batch = order[progress.step * batch_size : (progress.step + 1) * batch_size]
+            self._step(batch)
+            progress.step += 1
+            progress.host_s += time.perf_counter() - start
+            if self._on_step is not None:
+                self._on_step(progress.epoch, progress.step, self.steps)
+            if self._should_stop is not None and self._should_stop():
+                self.save()
+                raise Interrupted
+        self._close_epoch()
+
+    def _step(self, batch: NDArray[np.intp]) -> None:
+        progress, network = self.progress, self.network
+        x, labels = self.data.train_x[batch], self.data.train_y[batch]
+        logits = network.forward(x)
+        progress.correct += int(np.count_nonzero(logits.argmax(axis=1) == labels))
+        loss, error = self.loss(logits, labels)
+        self.feedback.backward(network, error)
+        if progress.step == max(len(self.data.train_x) // self.experiment.trainer.batch_size, 1) - 1:
+            # The last full batch: the angle of the very update that is about to be applied.
+            progress.alignment = alignment(network, error)
+        trainable = network.output_layer_only if self.feedback.method == "shallow" else None
+        self.optimizer.step(network.gradients, trainable)
+        progress.loss_sum += loss * len(batch)
+        progress.seen += len(batch)
+
+    def _close_epoch(self) -> None:
+        progress = self.progress
+        row: dict[str, float] = {
+            "epoch": progress.epoch + 1,
+            "train_loss": progress.loss_sum / progress.seen,
+            "train_accuracy": progress.correct / progress.seen,
+        }
+        if len(self.data.validation_x):
+            measured = self.evaluate(self.data.validation_x, self.data.validation_y)
+            row |= {f"validation_{name}": value for name, value in measured.items()}
+        row |= {f"alignment_{layer + 1}": value for layer, value in enumerate(progress.alignment)}
+        row |= {"host_s": progress.host_s, "device_s": self._device_s()}
+        progress.history.append(row)
+        progress.epoch += 1
+        progress.step, progress.loss_sum, progress.correct, progress.seen = 0, 0.0, 0, 0
+
+    def _device_s(self) -> float:
+        projector = self.feedback.projector
+        return projector.ledger.device_s if projector is not None else 0.0
+
+    def evaluate(self, x: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
+        """Accuracy and mean loss of the present weights."""
+        logits = self.network.predict(x)
+        loss, _ = self.loss(logits, labels)
+        return {"accuracy": float(np.mean(logits.argmax(axis=1) == labels)), "loss": loss}
+
+    def save(self) -> None:
+        """Write the checkpoint, if the run has one."""
+        if self.checkpoint_path is None:
+            return
+        arrays = {f"parameter_{i}": value for i, value in enumerate(self.network.parameters)}
+        arrays |= {f"optimizer_{name}": value for name, value in self.optimizer.state().items()}
+        self.progress.projection_host_s = self.feedback.projection_host_s
+        state: dict[str, Any] = {"progress": vars(self.progress)}
+        if self.feedback.projector is not None:
+            state["device"] = self.feedback.projector.state()
+        checkpoint.save(self.checkpoint_path, self.experiment.sha256, arrays, state)
+
+    def resume(self) -> None:
+        """Load the checkpoint; call it with the device open.
+
+        Raises
+        ------
+        ConfigError
+            As `checkpoint.load`.
+        """
+        if self.checkpoint_path is None:
+            raise ValueError("checkpoint_path: this trainer was built without one")
+        arrays, state = checkpoint.load(self.checkpoint_path, self.experiment.sha256)
+        for i, parameter in enumerate(self.network.parameters):
+            parameter[...] = arrays[f"parameter_{i}"]
+        prefix = "optimizer_"
+        self.optimizer.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+        self.progress = Progress(**state["progress"])
+        self.feedback.projection_host_s = self.progress.projection_host_s
+        if self.feedback.projector is not None:
+            self.feedback.projector.restore(state["device"])
