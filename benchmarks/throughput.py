@@ -6,18 +6,14 @@ peak memory is its own and its first call is really the first.
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import os
-import platform
-import resource
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,6 +21,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from dfa import provenance
 from opu_sim import DeviceError, Ledger, Opu, load_device
 
 DEVICES = {"intensity": "lighton-aurora", "anchor": "lighton-aurora", "off-axis": "light-in-the-loop"}
@@ -93,11 +90,7 @@ def measure(quick: bool = False, progress: Callable[[str], None] | None = None) 
     progress : callable, optional
         Called with a line of text before each row.
     """
-    try:
-        version = importlib.metadata.version("opu-sim")
-    except importlib.metadata.PackageNotFoundError:
-        version = "not installed"
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    started_at = provenance.now()
     load_average = os.getloadavg()[0]
     rows, skipped = [], []
     for case in cases(quick):
@@ -109,14 +102,8 @@ def measure(quick: bool = False, progress: Callable[[str], None] | None = None) 
             skipped.append({"row": str(case), "reason": str(error)})
     exponents = {recovery: growth_exponent(rows, recovery) for recovery in DEVICES}
     return {
-        "version": version,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "numba": numba.__version__,
-        "cpu": _cpu(),
-        "threads": numba.get_num_threads(),
+        **provenance.collect(started_at=started_at),
         "load_average": load_average,
-        "started_at": started_at,
         "quick": quick,
         "conventions": CONVENTIONS,
         "rows": rows,
@@ -159,7 +146,7 @@ def growth_exponent(rows: Sequence[Mapping[str, Any]], recovery: str) -> float |
 
 def _row(case: Case, budget_s: float, min_rounds: int) -> dict[str, Any]:
     """Measure in this process, which should be fresh."""
-    imports = _peak_rss_bytes()
+    imports = provenance.peak_rss_bytes()
     x = case.vectors()
     start = time.perf_counter()
     device = cast(Opu, load_device(DEVICES[case.recovery], n_in=case.n_in, n_out=case.n_out, seed=0))
@@ -168,7 +155,7 @@ def _row(case: Case, budget_s: float, min_rounds: int) -> dict[str, Any]:
         simulate(x)
         first_call_s = time.perf_counter() - start
         simulate(x)
-        peak = _peak_rss_bytes()
+        peak = provenance.peak_rss_bytes()
         patterns = x if case.input == "binary" else device.arm.dmd.encode(x).patterns
         calls: dict[str, Call] = {"host": lambda: simulate(x)}
         calls |= _baselines(case, x.astype(np.float32), patterns.astype(np.float32))
@@ -253,18 +240,6 @@ def _alternate(calls: Mapping[str, Call], budget_s: float, min_rounds: int) -> d
             call()
             seconds[name].append(time.perf_counter() - start)
     return seconds
-
-
-def _peak_rss_bytes() -> int:
-    """Peak memory of this process; not getrusage on Linux, whose figure starts at the parent's size."""
-    if (status := Path("/proc/self/status")).exists():
-        return 1024 * int(status.read_text().partition("VmHWM:")[2].split()[0])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS: in bytes
-
-
-def _cpu() -> str:
-    text = info.read_text() if (info := Path("/proc/cpuinfo")).exists() else ""
-    return text.partition("model name")[2].partition("\n")[0].strip("\t :") or platform.machine()
 
 
 def _main(job: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
@@ -17,7 +18,7 @@ VERSION = 1
 FILE = "checkpoint.npz"
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Replace a file in one step; a crash leaves the old one."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -32,16 +33,10 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def save(path: Path, config_sha256: str, arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
     """Write a checkpoint; `state` is JSON-ready (floats round-trip exactly)."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
     header = json.dumps({"version": VERSION, "config_sha256": config_sha256, "state": state})
-    try:
-        with scratch.open("wb") as file:
-            np.savez(file, header=np.array(header), **arrays)  # type: ignore[arg-type]
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, header=np.array(header), **arrays)  # type: ignore[arg-type]
+    write_atomic(path, buffer.getbuffer())
 
 
 def load(path: Path, config_sha256: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -48,7 +48,9 @@ class TrainerConfig(Section):
     error_encoding: Literal["ternary", "bit-planes"] = "ternary"
     """What odfa sends to the device."""
     ternary_threshold: Annotated[float, Field(ge=0, lt=1)] = 0.2
-    """Share of the vector's own largest magnitude below which an error becomes 0."""
+    """Share of the vector's own largest entry below which an error becomes 0."""
+    ternary_magnitudes: Literal["one", "two"] = "two"
+    """One magnitude for both signs or one for each; see `feedback.ternarised`."""
     feedback_gain: Annotated[float, Field(gt=0)] = 1.0
     """Feedback entries of a layer of width w have the standard deviation gain / sqrt(w)."""
 

@@ -23,7 +23,7 @@ from dfa.optimizers import Optimizer, make_optimizer
 from opu_sim.rng import stream
 
 
-class Interrupted(Exception):
+class Interrupted(Exception):  # noqa: N818 - it is no error
     """The run was asked to stop; its checkpoint is written."""
 
 

@@ -51,7 +51,9 @@ class Camera:
     def fixed_pattern(self, pixel: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Responsivity (quantum efficiency x (1 + PRNU)) and DSNU [e-] of pixels row * columns + column."""
         count = int(pixel.max()) + 1 if pixel.size else 0
-        gaussian = [stream(self._seed, name).standard_normal(count, dtype=np.float32)[pixel] for name in _FIXED]
+        gaussian = [
+            stream(self._seed, name).standard_normal(count, dtype=np.float32)[pixel] for name in _FIXED
+        ]
         card = self.card
         responsivity = card.quantum_efficiency * (1.0 + card.prnu * gaussian[0])
         return responsivity.astype(np.float32), (card.dsnu_e * gaussian[1]).astype(np.float32)
@@ -91,11 +93,15 @@ class Camera:
             raise ValueError(f"photons: dtype {photons.dtype}; must be a float type")
         if not np.isfinite(exposure_s) or exposure_s < 0:
             raise ValueError(f"exposure_s = {exposure_s!r}: must be a number >= 0")
-        if photons.size and not (photons.min() >= 0 and np.isfinite(photons.max())):
-            raise ValueError("photons: holds NaN, infinite or negative values; must be finite and >= 0")
+        with np.errstate(over="ignore"):  # beyond float32's range becomes infinite, and is refused as such
+            light = np.ascontiguousarray(photons, dtype=np.float32)
+        if photons.size and not (photons.min() >= 0 and np.isfinite(light.max())):
+            raise ValueError(
+                "photons: holds NaN, infinite or negative values; must be >= 0 and finite as float32"
+            )
         frames, rows, columns = photons.shape
         pixel = (np.arange(rows)[:, None] * card.columns + np.arange(columns)).ravel()
-        flat = np.ascontiguousarray(photons, dtype=np.float32).reshape(frames, rows * columns)
+        flat = light.reshape(frames, rows * columns)
         return self.expose_pixels(flat, *self.fixed_pattern(pixel), exposure_s, frame).reshape(photons.shape)
 
     def expose_pixels(

@@ -1,7 +1,8 @@
 """Device and camera cards: what a data sheet would say of each part, frozen and validated.
 
 A card is a TOML file. `[sources]` holds, for every figure, where it comes from or the word `assumed`.
-Every dimensional key ends in its unit.
+Every dimensional key ends in its unit. All of a card is frozen but the texts of `sources`, which are a plain
+dictionary that decides no number.
 """
 
 from __future__ import annotations
@@ -10,15 +11,43 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import AfterValidator, Field, model_validator
 
-from opu_sim.config import Section, find_toml, merged, nested, read_toml, shipped_names, validated
+from opu_sim.config import (
+    Section,
+    Table,
+    find_toml,
+    merged,
+    nested,
+    read_toml,
+    refused,
+    shipped_names,
+    shown,
+    validated,
+)
 from opu_sim.errors import ConfigError
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
+
+
+def _texts(source: Any) -> Any:
+    if isinstance(source, Mapping):
+        for key, text in source.items():
+            if not isinstance(text, str):
+                raise ValueError(f"{key} = {shown(text)}: must be a text")
+    elif not isinstance(source, str):
+        raise ValueError("must be a text or a table of texts")
+    return source
+
+
+Sources = dict[str, Annotated[Any, AfterValidator(_texts)]]
+
+MAX_INTENSITY_NOISE = 0.1
+"""Largest relative standard deviation of the light of one exposure: far from negative energies."""
 
 
 class LaserCard(Section):
@@ -84,8 +113,8 @@ class CameraCard(Section):
     """EMVA's K; left out, the full well fills the converter's range."""
     offset_dn: NotNegative
     adc_bits: Annotated[int, Field(ge=1, le=16)]
-    prnu: Annotated[float, Field(ge=0, lt=0.2)]
-    """Relative standard deviation of the pixels' responsivity."""
+    prnu: Annotated[float, Field(ge=0, le=0.1)]
+    """Relative standard deviation of the pixels' responsivity; six of them leave every pixel sensitive."""
     dsnu_e: NotNegative
     roi_rows: Count | None = None
     """Rows read; left out, all of them."""
@@ -97,6 +126,15 @@ class CameraCard(Section):
     def _roi_fits(self) -> CameraCard:
         if self.roi_rows is not None and self.roi_rows > self.rows:
             raise ValueError(f"roi_rows = {self.roi_rows}: must be <= rows = {self.rows}")
+        return self
+
+    @model_validator(mode="after")
+    def _offset_leaves_codes(self) -> CameraCard:
+        if self.offset_dn >= self.max_dn:
+            raise ValueError(
+                f"offset_dn = {self.offset_dn!r}: must be < {self.max_dn}, "
+                f"the largest code of {self.adc_bits} bits"
+            )
         return self
 
     @property
@@ -112,6 +150,13 @@ class CameraCard(Section):
     def read_out_s(self, rows: int) -> float:
         """Time to read this many rows [s]: fewer rows are faster, fewer columns are not."""
         return (self.frame_overhead_us + self.line_time_us * rows) * 1e-6
+
+
+class CameraFile(CameraCard):
+    """A camera's TOML file: its card, with where the figures come from."""
+
+    description: str = ""
+    sources: Sources = {}
 
 
 class RecoveryCard(Section):
@@ -160,7 +205,19 @@ class OpuCard(Section):
     recovery: RecoveryCard
     timing: TimingCard
     power: PowerCard
-    sources: dict[str, Any] = {}
+    sources: Sources = {}
+
+    @model_validator(mode="after")
+    def _light_stays_positive(self) -> OpuCard:
+        rin, exposure_us = self.laser.rin_db_per_hz, self.timing.exposure_us
+        # Relative variance RIN / (2 t), as in `Laser.intensity_noise`; without division, as t may round to 0.
+        limit = MAX_INTENSITY_NOISE**2 * 2.0 * exposure_us * 1e-6
+        if rin is not None and 10.0 ** (rin / 10.0) >= limit:
+            raise ValueError(
+                f"laser.rin_db_per_hz = {rin!r} with timing.exposure_us = {exposure_us!r}: "
+                f"relative intensity noise of one exposure must be < {MAX_INTENSITY_NOISE}"
+            )
+        return self
 
 
 class IdealCard(Section):
@@ -169,7 +226,7 @@ class IdealCard(Section):
     kind: Literal["ideal"]
     name: str
     description: str
-    sources: dict[str, Any] = {}
+    sources: Sources = {}
 
 
 DeviceCard = OpuCard | IdealCard
@@ -179,24 +236,49 @@ _KINDS: dict[str, type[OpuCard] | type[IdealCard]] = {"opu": OpuCard, "ideal": I
 def load_card(name: str | Path, overrides: Mapping[str, Any] | None = None) -> DeviceCard:
     """Card of a shipped device or of a TOML file, with dotted overrides such as {"camera.adc_bits": 6}.
 
+    `camera.model` is the name of a shipped camera or the path of a camera's TOML file; a relative path is
+    looked for in the folder of the device's file, then in the working directory. What `[camera]` states beside
+    `model` is laid over that file.
+
     Raises
     ------
     ConfigError
-        Missing file, malformed TOML, unknown key, wrong type, value out of range: one line.
+        Missing file, malformed TOML, unknown key, wrong type, value out of range: one line, with the file at
+        fault.
     """
     path = find_toml("devices", name)
-    table = merged(read_toml(path), nested(overrides or {}))
-    camera = table.get("camera")
-    if isinstance(camera, dict) and isinstance(camera.get("model"), str):
-        base = read_toml(find_toml("cameras", camera["model"]))
-        base_sources = base.pop("sources", {})
-        base.pop("description", None)
+    plain = {
+        key: value.item() if isinstance(value, np.generic) else value
+        for key, value in (overrides or {}).items()
+    }
+    table = merged(read_toml(path), nested(plain))
+    camera, sources = table.get("camera"), table.get("sources", {})
+    if isinstance(camera, Mapping) and isinstance(camera.get("model"), str):
+        base, base_sources = _camera_table(_camera_path(camera["model"], path))
         table["camera"] = merged(base, camera)
-        table["sources"] = merged({"camera": base_sources}, table.get("sources", {}))
+        if isinstance(sources, Mapping):
+            table["sources"] = merged({"camera": base_sources}, sources)
     kind = table.get("kind")
-    if kind not in _KINDS:
-        raise ConfigError(f"{path}: kind = {kind!r}: must be one of {', '.join(map(repr, _KINDS))}")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise refused(f"{path}: kind = {shown(kind)}: must be one of {', '.join(map(repr, _KINDS))}")
     return validated(_KINDS[kind], table, str(path))
+
+
+def _camera_path(model: str, device: Path) -> Path:
+    try:
+        return find_toml("cameras", model, beside=device.parent)
+    except ConfigError as error:
+        reason = str(error).removeprefix(f"{model!r}: ")
+        raise refused(f"{device}: camera.model = {shown(model)}: {reason}") from None
+
+
+def _camera_table(path: Path) -> tuple[Table, Table]:
+    """Figures and sources of a camera's file, valid by itself, so that a fault is put down to this file."""
+    table = read_toml(path)
+    validated(CameraFile, table, str(path))
+    table.pop("description", None)
+    sources = table.pop("sources", {})
+    return table, sources
 
 
 def load_camera_card(card: str | Path | Mapping[str, Any]) -> CameraCard:
@@ -210,10 +292,7 @@ def load_camera_card(card: str | Path | Mapping[str, Any]) -> CameraCard:
     if isinstance(card, Mapping):
         return validated(CameraCard, card, "camera card")
     path = find_toml("cameras", card)
-    table = read_toml(path)
-    table.pop("sources", None)
-    table.pop("description", None)
-    return validated(CameraCard, table, str(path))
+    return validated(CameraCard, _camera_table(path)[0], str(path))
 
 
 def figures(card: DeviceCard) -> Iterator[tuple[str, float | int, str]]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
 
 from opu_sim.errors import ConfigError
 
@@ -17,12 +18,29 @@ Table = dict[str, Any]
 
 
 class Section(BaseModel):
-    """Base of every configuration table: frozen, no unknown keys, no silent conversion of types."""
+    """Base of every configuration table: frozen, no unknown keys, no silent conversion of types.
+
+    A validator of a whole table begins its message with the key at fault: "roi_rows = 9: must be <= rows = 8".
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+
+
+def refused(message: str) -> ConfigError:
+    """ConfigError of one line: line breaks and other control characters of keys and paths are escaped."""
+    return ConfigError("".join(c if c.isprintable() else repr(c)[1:-1] for c in message))
+
+
+def shown(value: Any) -> str:
+    """`repr` of a value in a message, cut where it would not fit a line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # Python does not print integers of thousands of digits
+        return f"({type(value).__name__} too large to show)"
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def shipped_folder(kind: str) -> Path:
@@ -37,8 +55,12 @@ def shipped_names(kind: str) -> list[str]:
     return sorted(path.stem for path in shipped_folder(kind).glob("*.toml"))
 
 
-def find_toml(kind: str, name: str | Path) -> Path:
+def find_toml(kind: str, name: str | Path, beside: Path | None = None) -> Path:
     """Path of a shipped name or of a user's own TOML file.
+
+    Parameters
+    ----------
+    beside : folder where a relative path is looked for before the working directory.
 
     Raises
     ------
@@ -50,10 +72,14 @@ def find_toml(kind: str, name: str | Path) -> Path:
         return shipped_folder(kind) / f"{text}.toml"
     path = Path(text)
     if path.suffix == ".toml":
-        if path.is_file():
-            return path
-        raise ConfigError(f"{path}: no such file")
-    raise ConfigError(
+        try:
+            for place in (path,) if beside is None else (beside / path, path):
+                if place.is_file():
+                    return place
+        except OSError as error:  # a name too long, a folder closed to us
+            raise refused(f"{path}: cannot be read: {error.strerror}") from None
+        raise refused(f"{path}: no such file")
+    raise refused(
         f"{text!r}: no such {kind.removesuffix('s')}; shipped are {', '.join(shipped_names(kind))}; "
         "or give the path of a .toml file"
     )
@@ -62,11 +88,18 @@ def find_toml(kind: str, name: str | Path) -> Path:
 def read_toml(path: Path) -> Table:
     """Parse a TOML file; unreadable or malformed gives one ConfigError naming the file."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if text.startswith("\ufeff"):
+            raise refused(f"{path}: begins with a byte order mark; must be saved as UTF-8 without one")
+        return tomllib.loads(text)
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        raise refused(f"{path}: cannot be read: {error.strerror}") from None
+    except ConfigError:
+        raise
+    except ValueError as error:  # malformed, not UTF-8, or an integer of thousands of digits
+        raise refused(f"{path}: not valid TOML: {error}") from None
+    except RecursionError:
+        raise refused(f"{path}: nested too deeply") from None
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
@@ -74,23 +107,39 @@ def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
     out: Table = dict(base)
     for key, value in over.items():
         below = out.get(key)
-        out[key] = merged(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        out[key] = merged(below, value) if both else value
     return out
 
 
 def nested(dotted: Mapping[str, Any]) -> Table:
-    """{"camera.adc_bits": 6} -> {"camera": {"adc_bits": 6}}."""
+    """{"camera.adc_bits": 6} -> {"camera": {"adc_bits": 6}}; the order of the keys plays no part.
+
+    Raises
+    ------
+    ConfigError
+        A key set twice, or set to a value and used as a table.
+    """
     out: Table = {}
     for key, value in dotted.items():
-        *parents, last = key.split(".")
-        table = out
-        for parent in parents:
-            inner = table.setdefault(parent, {})
-            if not isinstance(inner, dict):
-                raise ConfigError(f"{key}: {parent} is set to a value and used as a table")
-            table = inner
-        table[last] = value
+        for part in reversed(key.split(".")):
+            value = {part: value}
+        _join(out, value, "")
     return out
+
+
+def _join(table: Table, other: Mapping[str, Any], prefix: str) -> None:
+    for key, value in other.items():
+        if isinstance(value, Mapping):
+            below = table.setdefault(key, {})
+            if not isinstance(below, dict):
+                raise refused(f"{prefix}{key}: set to a value and used as a table")
+            _join(below, value, f"{prefix}{key}.")
+        elif key in table:
+            twice = "set to a value and used as a table" if isinstance(table[key], dict) else "set twice"
+            raise refused(f"{prefix}{key}: {twice}")
+        else:
+            table[key] = value
 
 
 def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> SectionT:
@@ -104,7 +153,7 @@ def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> Se
     try:
         return model.model_validate(dict(table))
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_one_line(model, error)}") from None
+        raise refused(f"{where}: {_one_line(model, error)}") from None
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
@@ -114,58 +163,69 @@ def _one_line(model: type[BaseModel], error: ValidationError) -> str:
     location = [part for part in problem["loc"] if not str(part).startswith("function-")]
     key = ".".join(str(part) for part in location)
     if problem["type"] == "extra_forbidden":
-        known = sorted(_keys_at(model, location[:-1]))
-        close = difflib.get_close_matches(str(location[-1]), known, n=1)
+        known = sorted(getattr(_type_at(model, location[:-1])[0], "model_fields", ()))
+        # A strict cutoff: no hint is better than `name` for `camera`.
+        close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.75)
         hint = f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(known)}"
         return f"{key}: unknown key; {hint}"
+    value = problem["input"]
     if problem["type"] == "missing":
         return f"{key}: missing; {_allowed(model, location) or 'it has no default'}"
     message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "value_error":
-        return f"{key}: {message}" if key else message
-    allowed = _allowed(model, location) or message[:1].lower() + message[1:]
-    return f"{key} = {problem['input']!r}: {allowed}"
+    if problem["type"] == "value_error" and isinstance(value, Mapping):
+        return f"{key}.{message}" if key else message
+    if problem["type"] != "value_error":
+        message = _allowed(model, location) or message[:1].lower() + message[1:]
+    if isinstance(value, float) and not math.isfinite(value):
+        message = message.replace("a number", "a finite number")
+    return f"{key} = {shown(value)}: {message}"
 
 
-def _field_at(model: type[BaseModel], location: list[Any]) -> FieldInfo | None:
-    current: type[BaseModel] | None = model
-    field: FieldInfo | None = None
+def _type_at(model: type[BaseModel], location: list[Any]) -> tuple[Any, list[Any]]:
+    """Type at a place of the model, without `| None` and `Annotated`, and its rules; (None, []) if unknown."""
+    kind: Any = model
+    rules: list[Any] = []
     for part in location:
-        if current is None or str(part) not in current.model_fields:
-            return None
-        field = current.model_fields[str(part)]
-        kinds = (field.annotation, *getattr(field.annotation, "__args__", ()))
-        current = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
-    return field
+        if part in getattr(kind, "model_fields", ()):
+            field = kind.model_fields[part]
+            kind, rules = field.annotation, list(field.metadata)
+        elif get_origin(kind) is list:
+            kind, rules = get_args(kind)[0], []
+        else:
+            return None, []
+        if get_origin(kind) in (Union, UnionType):
+            kind = next(choice for choice in get_args(kind) if choice is not NoneType)
+        if get_origin(kind) is Annotated:
+            kind, *extras = get_args(kind)
+            rules += [rule for extra in extras for rule in getattr(extra, "metadata", ())]
+    return kind, rules
 
 
-def _keys_at(model: type[BaseModel], location: list[Any]) -> list[str]:
-    if not location:
-        return list(model.model_fields)
-    field = _field_at(model, location)
-    kinds = (field.annotation, *getattr(field.annotation, "__args__", ())) if field else ()
-    inner = next((k for k in kinds if isinstance(k, type) and issubclass(k, BaseModel)), None)
-    return list(inner.model_fields) if inner else []
-
-
-_WORDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<", "min_length": "length >=", "max_length": "length <="}
+_NOUNS = {int: "an integer", float: "a number", str: "a text", bool: "true or false", list: "a list"}
+_WORDS = {
+    "ge": ">=",
+    "gt": ">",
+    "le": "<=",
+    "lt": "<",
+    "min_length": "of length >=",
+    "max_length": "of length <=",
+}
 
 
 def _allowed(model: type[BaseModel], location: list[Any]) -> str:
-    field = _field_at(model, location)
-    if field is None:
-        return ""
-    kind = field.annotation
-    if getattr(kind, "__origin__", None) is not None and str(kind).startswith("typing.Literal"):
-        return "must be one of " + ", ".join(repr(choice) for choice in kind.__args__)  # type: ignore[union-attr]
+    kind, rules = _type_at(model, location)
+    if get_origin(kind) is Literal:
+        return "must be one of " + ", ".join(repr(choice) for choice in get_args(kind))
+    kind = get_origin(kind) or kind
+    if kind is dict or hasattr(kind, "model_fields"):
+        return "must be a table"
     bounds = [
         f"{word} {getattr(rule, name)}"
-        for rule in field.metadata
+        for rule in rules
         for name, word in _WORDS.items()
         if getattr(rule, name, None) is not None
     ]
-    noun = {int: "an integer", float: "a number", str: "a text", bool: "true or false"}.get(kind, "")  # type: ignore[call-overload]
-    wanted = " ".join(part for part in (noun, " and ".join(bounds)) if part)
+    wanted = " ".join(part for part in (_NOUNS.get(kind, ""), " and ".join(bounds)) if part)
     return f"must be {wanted}" if wanted else ""
 
 
@@ -175,13 +235,19 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     Raises
     ------
     ConfigError
-        No `=`, or an empty key.
+        No `=`, an empty key or value, more than one line, a value beyond the TOML parser.
     """
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals or not key:
-        raise ConfigError(f"--set {text!r}: must be KEY=VALUE, for example trainer.epochs=5")
+    key, _, value = (part.strip() for part in text.partition("="))
+    if not key or not value:
+        raise refused(f"--set {shown(text)}: must be KEY=VALUE, for example trainer.epochs=5")
+    # Text after a line break would be parsed as further TOML, and be lost.
+    if len(text.strip().splitlines()) > 1:
+        raise refused(f"--set {shown(text)}: must be one line")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        return key, value.strip()
+        return key, value
+    except ValueError as error:
+        raise refused(f"--set {key}: {error}") from None
+    except RecursionError:
+        raise refused(f"--set {key}: nested too deeply") from None

@@ -15,10 +15,10 @@ from opu_sim.camera import Camera, Counts
 from opu_sim.cards import IdealCard, OpuCard, load_card
 from opu_sim.errors import ConfigError, DeviceError
 from opu_sim.holography import OffAxisRecovery
-from opu_sim.imaging import SpeckleImager
+from opu_sim.imaging import OutputGrid, SpeckleImager
 from opu_sim.medium import StoredMedium
 from opu_sim.power import FrameClock, Ledger, PowerBudget, summary, teraops_peak
-from opu_sim.recovery import AnchorRecovery, Recovery
+from opu_sim.recovery import PATTERNS_AT_ONCE, AnchorRecovery, Recovery
 from opu_sim.signal_arm import SignalArm
 
 
@@ -48,6 +48,10 @@ class Projector(Protocol):
     def restore(self, state: dict[str, Any]) -> None:
         """Back to an earlier `state`."""
         ...
+
+
+_PICTURE_FRAME = 2**62  # pictures take their noise from a frame that no run reaches
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 class _Device:
@@ -91,10 +95,10 @@ class _Device:
         x = self._checked(x, "x")
         if not np.issubdtype(x.dtype, np.floating):
             raise ValueError(f"x: dtype {x.dtype}; must be a float type")
-        bad = np.argwhere(~np.isfinite(x))
+        bad = np.argwhere(~(np.abs(x) <= _LARGEST))
         if len(bad):
             row, column = (int(i) for i in bad[0])
-            raise ValueError(f"x[{row}, {column}] = {x[row, column]}: must be finite")
+            raise ValueError(f"x[{row}, {column}] = {x[row, column]}: must be finite, in the range of float32")
         return x
 
     def _checked_binary(self, b: NDArray[Any]) -> NDArray[np.uint8]:
@@ -140,6 +144,8 @@ class Opu(_Device):
         self.camera = Camera(card.camera, seed)
         holographic = card.recovery.method == "off-axis"
         rows = OffAxisRecovery.outputs_simulated(n_out) if holographic else n_out
+        # Refuse what the sensor cannot hold before a matrix is made for it.
+        OutputGrid(card, n_out, math.ceil(card.medium.speckle_grain_px))
         self.arm = SignalArm(card, n_in, rows, seed)
         self.imager = SpeckleImager(self.arm, self.camera, n_out, seed)
         self.recovery: Recovery
@@ -147,22 +153,25 @@ class Opu(_Device):
             self.recovery = OffAxisRecovery(self.arm, self.camera, n_out, seed)
             sensor_rows = self.recovery.grid.rows
         else:
-            self.recovery = AnchorRecovery(self.imager)
+            self.recovery = AnchorRecovery(self.imager, seed)
             sensor_rows = self.imager.grid.rows
         self.clock = FrameClock(card, sensor_rows)
         self.budget = PowerBudget(card, self.clock)
         self._calibrated = False
 
     def open(self) -> None:
-        """Switch on; the first time, take the calibration frames (numbers 0 and up)."""
+        """Switch on; a device that has shown no frame yet is charged for its calibration frames, numbers 0 and up."""
         super().open()
-        if not self._calibrated:
-            self._calibrate()
-            self._charge(self.recovery.calibration_frames)
+        self._calibrate()
+        if self.ledger.frames == 0:
+            frames = self.recovery.calibration_frames
+            self._charge(frames // self.recovery.frames_per_pattern, frames)
 
     def _calibrate(self) -> None:
-        self.recovery.calibrate()
-        self._calibrated = True
+        # The frames have fixed numbers, so calibrating early (for `matrix`) or again gives the same constants.
+        if not self._calibrated:
+            self.recovery.calibrate()
+            self._calibrated = True
 
     def project(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Linear projection through the optics.
@@ -170,7 +179,8 @@ class Opu(_Device):
         Parameters
         ----------
         x : float [batch, n_in], finite
-            Vectors in {-1, 0, 1} are shown as binary patterns, others as signed bit planes (`Dmd.encode`).
+            Vectors in {-1, 0, 1}, or with one magnitude a sign, are shown as one or two binary patterns, others as
+            signed bit planes (`Dmd.encode`).
 
         Returns
         -------
@@ -188,7 +198,8 @@ class Opu(_Device):
         x = self._checked_float(x)
         encoded = self.arm.dmd.encode(x)
         y = self.recovery.project(encoded, self.ledger.frames)
-        self._charge(self.recovery.frames_per_pattern * len(encoded.patterns))
+        patterns = len(encoded.patterns)
+        self._charge(patterns, self.recovery.frames_per_pattern * patterns)
         self._deliver(len(x))
         return y
 
@@ -213,27 +224,41 @@ class Opu(_Device):
         self._require_open("intensity")
         patterns = self._checked_binary(b)
         out = np.empty((len(patterns), self.n_out), dtype=self.camera.dtype)
-        at_once = max(2**20 // self.n_out, 1)
-        for start in range(0, len(patterns), at_once):
-            chunk = patterns[start : start + at_once]
-            re, im = self.arm.fields(chunk)
-            fields = re[:, : self.n_out + 2], im[:, : self.n_out + 2]
-            out[start : start + at_once] = self.imager.counts(
-                fields, chunk.sum(axis=1), self.ledger.frames + start
-            )
-        self._charge(len(patterns))
+        frames_at_once = max(2**20 // self.n_out, 1)
+        for start in range(0, len(patterns), PATTERNS_AT_ONCE):
+            chunk = patterns[start : start + PATTERNS_AT_ONCE]
+            re, im = (part[:, : self.n_out + 2] for part in self.arm.fields(chunk))
+            on = chunk.sum(axis=1)
+            for at in range(0, len(chunk), frames_at_once):
+                part = slice(at, at + frames_at_once)
+                frame = self.ledger.frames + start + at
+                counts = self.imager.counts((re[part], im[part]), on[part], frame)
+                out[start + at : start + at + len(counts)] = counts
+        self._charge(len(patterns), len(patterns))
         self._deliver(len(patterns))
         return out
 
+    def snapshot(self, pattern: NDArray[np.uint8]) -> Counts:
+        """Picture [row, column] of the sensor under one binary pattern [n_in]; not charged to the ledger.
+
+        Off-axis: hologram tiles side by side. Otherwise: the fields of the first outputs, laid out on a square and
+        drawn between the outputs by band-limited interpolation.
+        """
+        patterns = np.atleast_2d(pattern)
+        if isinstance(self.recovery, OffAxisRecovery):
+            tiles = self.recovery.holograms(patterns, _PICTURE_FRAME)[0]
+            across = math.isqrt(len(tiles))
+            return np.hstack([np.vstack(tiles[across * i : across * (i + 1)]) for i in range(across)])
+        return self.imager.picture(patterns, _PICTURE_FRAME)
+
     def matrix(self) -> NDArray[np.float32]:
         """Effective real matrix [n_out, n_in] of `project`: entries have variance 1 / n_in."""
-        if not self._calibrated:
-            self._calibrate()
+        self._calibrate()
         return self.recovery.matrix()
 
-    def _charge(self, frames: int) -> None:
+    def _charge(self, patterns: int, frames: int) -> None:
         timing = self.card.timing
-        passes = math.ceil(frames / self.recovery.frames_per_pattern / timing.pass_patterns)
+        passes = math.ceil(patterns / timing.pass_patterns)
         ops = 2.0 * self.arm.dmd.mirrors_used * self.clock.pixels * frames
         self.ledger.add_frames(frames, passes, ops, self.clock, self.budget, timing.latency_s)
         self.ledger.saturated_pixels = self.camera.saturated
@@ -259,6 +284,7 @@ class Ideal(_Device):
         super().__init__(card.name, n_in, n_out)
         medium = StoredMedium(seed, n_in, n_out)
         self._matrix = np.sqrt(np.float32(2.0 / n_in)) * medium.matrix().real
+        self._matrix.flags.writeable = False
 
     def project(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Exact product x @ matrix().T, float32 [batch, n_out]; errors as `Opu.project`."""

@@ -55,9 +55,10 @@ class Dmd:
 
     @property
     def efficiency(self) -> float:
-        """Light that an ON mirror sends into the medium over light falling on its cell: window twice,
-        aluminium, fill, diffraction into the orders that the optics accept.
-        """  # noqa: D205
+        """Light that an ON mirror sends on over light falling on its cell.
+
+        Window twice, aluminium, fill, diffraction into the orders that the optics accept.
+        """
         card = self.card
         return (
             card.window_transmission**2
@@ -79,32 +80,34 @@ class Dmd:
     def encode(self, x: NDArray[np.floating]) -> Encoded:
         """Patterns of a batch of real vectors.
 
-        A vector in {0, 1} is one pattern; one in {-1, 0, 1} is a positive and a negative pattern; any other is
-        `bit_planes` patterns for each sign, x = max|x| * sum_k 2^k (P_k - N_k) / (2^planes - 1), rounded to the
-        nearest of these values (error at most max|x| / (2 (2^planes - 1))). The choice looks at one vector at a
-        time, so the cut of a batch does not change it.
+        A vector whose positive entries share one magnitude, and whose negative entries share one, is exact: a
+        positive pattern and, if it has negative entries, a negative one, weighted by their magnitudes. Binary and
+        ternary vectors are of this kind. Any other vector is `bit_planes` patterns for each sign,
+        x = max|x| * sum_k 2^k (P_k - N_k) / (2^planes - 1), rounded to the nearest of these values (error at most
+        max|x| / (2 (2^planes - 1))). The choice looks at one vector at a time, so the cut of a batch does not
+        change it. Weights are float32: magnitudes below 1e-38 lose precision.
 
         Parameters
         ----------
         x : float [vector, input]; finite
         """
-        ternary = np.all((x == 0) | (np.abs(x) == 1), axis=1)
-        negative = np.any(x < 0, axis=1)
+        high, low = _common_magnitude(x), _common_magnitude(-x)
+        two_level = ~(np.isnan(high) | np.isnan(low))
         planes = self.card.bit_planes
-        counts = np.where(ternary, np.where(negative, 2, 1), 2 * planes)
+        counts = np.where(two_level, np.where(low > 0, 2, 1), 2 * planes)
         first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         patterns = np.empty((int(first[-1]), self.n_in), dtype=np.uint8)
         weights = np.empty(len(patterns), dtype=np.float32)
 
-        at = first[:-1][ternary]
-        patterns[at] = x[ternary] > 0
-        weights[at] = 1.0
-        signed = ternary & negative
+        at = first[:-1][two_level]
+        patterns[at] = x[two_level] > 0
+        weights[at] = high[two_level]
+        signed = two_level & (low > 0)
         at = first[:-1][signed] + 1
         patterns[at] = x[signed] < 0
-        weights[at] = -1.0
+        weights[at] = -low[signed]
 
-        grey = ~ternary
+        grey = ~two_level
         if grey.any():
             values = x[grey].astype(np.float64)
             peak = np.abs(values).max(axis=1, keepdims=True)
@@ -117,3 +120,10 @@ class Dmd:
                     patterns[at] = plane * (np.sign(values) == sign)
                     weights[at] = (sign * 2**bit / steps * peak[:, 0]).astype(np.float32)
         return Encoded(patterns, weights, first)
+
+
+def _common_magnitude(x: NDArray[np.floating]) -> NDArray[np.floating]:
+    """The one value that the positive entries of each vector share; 0 without any, NaN where they differ."""
+    largest = np.maximum(x.max(axis=1), 0)
+    smallest = np.where(x > 0, x, np.inf).min(axis=1)
+    return np.where((largest == 0) | (largest == smallest), largest, np.nan)

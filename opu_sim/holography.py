@@ -166,7 +166,7 @@ class OffAxisRecovery:
         """Linear projection [vector, output]; one frame a pattern, from number `frame` on."""
         out = np.empty((len(encoded.first) - 1, self.n_out), dtype=np.float32)
         at_once = _CHUNK_BYTES // (self.tiles * SIZE * SIZE * 8 * 2)
-        for start, end in vector_chunks(encoded, at_once):
+        for start, end in vector_chunks(encoded.first, at_once):
             p, q = encoded.first[start], encoded.first[end]
             measured = self._measure(encoded.patterns[p:q], frame + int(p))
             first = encoded.first[start : end + 1] - p

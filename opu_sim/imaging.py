@@ -14,7 +14,7 @@ from opu_sim.errors import DeviceError
 from opu_sim.medium import Field
 from opu_sim.rng import stream_key
 from opu_sim.signal_arm import SignalArm
-from opu_sim.speckle import PixelModes
+from opu_sim.speckle import PixelModes, interpolated
 
 
 class OutputGrid:
@@ -107,6 +107,19 @@ class SpeckleImager:
         """Counts [frame, output]; see `photons`."""
         photons = self.photons(fields, mirrors_on, frame, complement=complement)
         return self.camera.expose_pixels(photons, self.responsivity, self.dsnu_e, self.arm.exposure_s, frame)
+
+    def picture(self, pattern: NDArray[np.uint8], frame: int) -> Counts:
+        """Every pixel of a square patch [row, column] around the first outputs, for one pattern [1, input]."""
+        arm, spacing = self.arm, self.grid.spacing
+        side = min(math.isqrt(self.n_out), 32)
+        re, im = (
+            arm.on_gain * part[0, 1 : side**2 + 1] + off[1 : side**2 + 1]
+            for part, off in zip(arm.fields(pattern), arm.off_field, strict=True)
+        )
+        modes = (re + 1j * im).astype(np.complex64).reshape(side, side)
+        field = interpolated(modes, spacing)
+        photons = arm.photons_per_intensity * (field.real**2 + field.imag**2)
+        return self.camera.expose(photons[None], arm.exposure_s, frame)[0]
 
     def mean_dn(self, mirrors_on: int) -> float:
         """Mean count above the offset of a pattern with this many inputs ON."""

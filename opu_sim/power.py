@@ -5,13 +5,14 @@ The clock is a counter of simulated seconds. Nothing sleeps, and host time never
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from opu_sim.cards import OpuCard
+from opu_sim.cards import OpuCard, figures
 from opu_sim.dmd import Dmd
-from opu_sim.errors import DeviceError
+from opu_sim.errors import ConfigError, DeviceError
 from opu_sim.laser import Laser
 
 
@@ -65,8 +66,10 @@ class PowerBudget:
     """Watts part by part. All parts draw their power for as long as the device is on."""
 
     def __init__(self, card: OpuCard, clock: FrameClock) -> None:
+        stated = {key: source for key, _, source in figures(card)}
+
         def source(part: str, key: str) -> str:
-            return str(card.sources.get(part, {}).get(key, "not stated"))
+            return stated[f"{part}.{key}"] or "not stated"
 
         laser_w = Laser(card.laser).electrical_w
         parts = [
@@ -118,7 +121,13 @@ class Ledger:
     stage_joules: dict[str, float] = field(default_factory=dict)
 
     def add_frames(
-        self, frames: int, passes: int, ops_optical: float, clock: FrameClock, budget: PowerBudget, latency_s: float
+        self,
+        frames: int,
+        passes: int,
+        ops_optical: float,
+        clock: FrameClock,
+        budget: PowerBudget,
+        latency_s: float,
     ) -> None:
         """Charge `frames` frames shown in `passes` passes."""
         seconds = frames * clock.period_s + passes * latency_s
@@ -146,13 +155,23 @@ class Ledger:
         return asdict(self)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Back to an earlier `state`."""
+        """Back to an earlier `state`.
+
+        Raises
+        ------
+        ConfigError
+            The state lacks a field; the ledger is then left as it was.
+        """
+        missing = [entry.name for entry in fields(self) if entry.name not in state]
+        if missing:
+            raise ConfigError(f"ledger: {', '.join(missing)} missing; must be a state of this version")
         for entry in fields(self):
-            setattr(self, entry.name, state[entry.name])
+            # The stages' tables go on growing here, not in the caller's state.
+            setattr(self, entry.name, copy.deepcopy(state[entry.name]))
 
 
 def summary(name: str, ledger: Ledger, peak: float) -> dict[str, Any]:
-    """The `device` table of result.json: TeraOPS by its three conventions, watts, joules, utilisation."""
+    """Table `device` of result.json: TeraOPS by its three conventions, watts, joules, utilisation."""
     seconds = ledger.device_s
     delivered = ledger.ops / seconds * 1e-12 if seconds else 0.0
     return {

@@ -7,12 +7,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from opu_sim._kernels.random import normals
 from opu_sim._kernels.recovery import combine_pairs
 from opu_sim.dmd import Encoded
 from opu_sim.imaging import SpeckleImager
+from opu_sim.rng import stream_key
 
-# Frames worked on at once: their photons and counts stay in the second-level cache.
+# Frames worked on at once: their photons and counts stay in the cache. Patterns propagated at once: many more,
+# because each product reads the whole matrix (41 instead of 512 patterns were measured 3 times slower).
 _CHUNK_BYTES = 4 * 2**20
+PATTERNS_AT_ONCE = 512
 
 
 class Recovery(Protocol):
@@ -38,13 +42,12 @@ class Recovery(Protocol):
         ...
 
 
-def vector_chunks(encoded: Encoded, patterns_at_once: int) -> list[tuple[int, int]]:
-    """Ranges of vectors whose patterns fit in one chunk; at least one vector each."""
+def vector_chunks(first: NDArray[np.int64], patterns_at_once: int) -> list[tuple[int, int]]:
+    """Ranges of vectors whose patterns first[v] .. first[v+1]-1 fit in one chunk; at least one vector each."""
     chunks, start = [], 0
-    vectors = len(encoded.first) - 1
-    while start < vectors:
-        limit = encoded.first[start] + max(patterns_at_once, 1)
-        end = max(int(np.searchsorted(encoded.first, limit, side="right")) - 1, start + 1)
+    while start < len(first) - 1:
+        limit = first[start] + max(patterns_at_once, 1)
+        end = max(int(np.searchsorted(first, limit, side="right")) - 1, start + 1)
         chunks.append((start, end))
         start = end
     return chunks
@@ -59,8 +62,10 @@ class AnchorRecovery:
     projection on a real Gaussian row, Re(e^{-i arg c} T x). Pixels with a dim anchor would amplify noise, so
     they are divided by a floor instead. OFF-state leakage is part of F, and cancels exactly.
 
-    The rows of R keep the anchor's own projection: their entries have mean 0.886 / n_in (in units where
-    E|T|^2 = 1 / n_in), which multiplies the sum of the input.
+    By construction every row's projection on the anchor itself is real and positive: without more, the entries of R
+    would have a common mean of 1.3 / n_in, and an input whose entries do not add up to zero would move all outputs
+    the same way. That one direction is known from the calibration, so it is given a random sign an output and
+    divided by sqrt 2, which makes its variance that of every other direction.
 
     References
     ----------
@@ -70,14 +75,18 @@ class AnchorRecovery:
 
     frames_per_pattern = 2
 
-    def __init__(self, imager: SpeckleImager) -> None:
+    def __init__(self, imager: SpeckleImager, seed: int) -> None:
         arm = imager.arm
         recovery = arm.card.recovery
         self.imager = imager
         self._floor_share = recovery.anchor_floor
         self._averaged = recovery.calibration_frames
         self.calibration_frames = 2 * recovery.calibration_frames
+        signs = np.empty(imager.n_out, dtype=np.float32)
+        normals(*stream_key(seed, "recovery.anchor_sign"), 0, signs)
+        self._kept_of_anchor = np.sign(signs) * np.float32(0.5**0.5)
         self._constant: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._tilt: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._scale: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
 
     def calibrate(self) -> None:
@@ -91,6 +100,8 @@ class AnchorRecovery:
         all_on, all_off = counts[0::2].mean(axis=0), counts[1::2].mean(axis=0)
         floor = self._floor_share * imager.mean_dn(n_in)
         self._constant = (all_on - all_off).astype(np.float32)
+        # The anchor itself projects to scale * 2 constant; see `combine_pairs` for what is taken off.
+        self._tilt = (np.float32(2.0) * self._constant * (np.float32(1.0) - self._kept_of_anchor)).astype(np.float32)
         norm = self._normalisation() / arm.on_gain / (1.0 - imager.decorrelation)
         anchor = np.sqrt(np.maximum(all_on - all_off, floor))
         self._scale = (0.5 * norm / anchor).astype(np.float32)
@@ -99,8 +110,7 @@ class AnchorRecovery:
         """Factor that gives entries of R the variance 1 / n_in, in closed form from the law of the speckle.
 
         With u, v exponential brightnesses of the anchor in the pixel's two coherence modes of weights w, 1 - w, a
-        row's entries have the second moment E[(w^2 u + (1-w)^2 v) / max(w u + (1-w) v, q)] / 2 of an unfloored
-        single mode; the anchor's own direction has all its weight in the real part, hence 1 + 1/n - pi/(2n).
+        row's entries have the second moment E[(w^2 u + (1-w)^2 v) / max(w u + (1-w) v, floor)] / 2 of those of T.
         """
         imager = self.imager
         weight, floor = imager.modes.weight, self._floor_share
@@ -109,7 +119,7 @@ class AnchorRecovery:
         v = -np.log1p(-quantile)[None, :]
         share = (weight**2 * u + (1 - weight) ** 2 * v) / np.maximum(weight * u + (1 - weight) * v, floor)
         n_in = imager.arm.dmd.n_in
-        variance = 0.5 * float(share.mean()) * (1.0 + (1.0 - np.pi / 2.0) / n_in)
+        variance = 0.5 * float(share.mean())
         electrons = imager.arm.photons_per_intensity * imager.camera.card.quantum_efficiency
         dn_per_intensity = electrons * imager.camera.card.gain
         return float((n_in * variance * dn_per_intensity * imager.arm.reference_gain) ** -0.5)
@@ -118,21 +128,25 @@ class AnchorRecovery:
         """Linear projection [vector, output]; two frames a pattern, from number `frame` on."""
         imager = self.imager
         out = np.empty((len(encoded.first) - 1, imager.n_out), dtype=np.float32)
-        at_once = _CHUNK_BYTES // (imager.n_out * 2 * 5)
-        for start, end in vector_chunks(encoded, at_once):
-            p, q = encoded.first[start], encoded.first[end]
-            patterns = encoded.patterns[p:q]
-            counts = imager.counts(
-                imager.arm.fields(patterns), patterns.sum(axis=1), frame + 2 * int(p), complement=True
-            )
-            combine_pairs(
-                counts,
-                encoded.weights[p:q],
-                encoded.first[start : end + 1] - p,
-                self._constant,
-                self._scale,
-                out[start:end],
-            )
+        frames_at_once = _CHUNK_BYTES // (imager.n_out * 5)
+        for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
+            p = int(encoded.first[start])
+            patterns = encoded.patterns[p : encoded.first[end]]
+            fields, on = imager.arm.fields(patterns), patterns.sum(axis=1)
+            first = encoded.first[start : end + 1] - p
+            for v, w in vector_chunks(first, frames_at_once // 2):
+                q, r = int(first[v]), int(first[w])
+                some = (fields[0][q:r], fields[1][q:r])
+                combine_pairs(
+                    imager.counts(some, on[q:r], frame + 2 * (p + q), complement=True),
+                    encoded.weights[p + q : p + r],
+                    (on[q:r] / imager.arm.dmd.n_in).astype(np.float32),
+                    first[v : w + 1] - q,
+                    self._constant,
+                    self._tilt,
+                    self._scale,
+                    out[start + v : start + w],
+                )
         return out
 
     def matrix(self) -> NDArray[np.float32]:
@@ -147,4 +161,7 @@ class AnchorRecovery:
         combined = weight * first + (1.0 - weight) * 0.5 * np.real(slope)
         to_dn = arm.photons_per_intensity * imager.camera.card.gain * imager.responsivity
         factor = 2.0 * arm.on_gain * (1.0 - imager.decorrelation) * to_dn * self._scale
-        return (factor[:, None] * combined).astype(np.float32)
+        # The light that is new in each frame grows with the mirrors ON, and so does its share of the difference.
+        new_light = 2.0 * imager.decorrelation * arm.on_brightness * to_dn
+        constant = self._scale * (new_light - self._tilt / arm.dmd.n_in)
+        return (factor[:, None] * combined + constant[:, None]).astype(np.float32)

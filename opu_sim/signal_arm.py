@@ -50,14 +50,16 @@ class SignalArm:
             for on, rest in zip(self.all_on, leftover, strict=True)
         )
         self._off_brightness = off * off * (n_in + unused)
-        self._on_brightness = 1.0 - off * off
+        self.on_brightness = 1.0 - off * off
+        """Brightness that one more input ON adds."""
         self.reference_gain = ((1.0 + off) ** 2 * n_in + 4.0 * off * off * unused) / (n_in + off * off * unused)
         """E|F(all ON) + F(all OFF)|^2 over E|F(all ON)|^2: one, but for the leakage."""
 
     def _photons_per_mirror(self) -> float:
-        """Mean photons a pixel and exposure from one ON mirror; the laser lights all mirrors evenly, the medium
-        spreads the light evenly over the sensor.
-        """  # noqa: D205
+        """Mean photons a pixel and exposure from one ON mirror.
+
+        The laser lights all mirrors evenly, the medium spreads the light evenly over the sensor.
+        """
         card = self.card
         share = self.dmd.efficiency / card.dmd.mirrors
         collected = card.medium.transmission * card.medium.analyser_transmission
@@ -70,7 +72,7 @@ class SignalArm:
 
     def brightness(self, mirrors_on: NDArray[np.integer]) -> NDArray[np.float32]:
         """E|F|^2 of patterns with this many inputs ON [pattern]: the number of ON mirrors sets the light."""
-        return (self._on_brightness * mirrors_on + self._off_brightness).astype(np.float32)
+        return (self.on_brightness * mirrors_on + self._off_brightness).astype(np.float32)
 
     def laser_energy(self, first_frame: int, frames: int) -> NDArray[np.float32]:
         """Energy of each exposure relative to the mean [frame]."""

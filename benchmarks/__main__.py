@@ -1,0 +1,5 @@
+"""`python -m benchmarks` is `opu`."""
+
+from benchmarks.cli import run
+
+run()

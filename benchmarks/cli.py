@@ -1,0 +1,198 @@
+"""The command `opu`. Nothing heavy is imported before a command needs it, so that `opu --help` answers at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="opu",
+    help="Photonic co-processor simulator: accuracy, TeraOPS and watts from one run.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+device_app = typer.Typer(help="Device cards: list them, show the budget derived from one.", no_args_is_help=True)
+data_app = typer.Typer(help="Data sets: list them, download with SHA-256 check.", no_args_is_help=True)
+bench_app = typer.Typer(help="Benchmarks: JSON first, tables and plots from it.", no_args_is_help=True)
+app.add_typer(device_app, name="device")
+app.add_typer(data_app, name="data")
+app.add_typer(bench_app, name="bench")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from dfa import provenance
+
+        typer.echo(f"opu-sim {provenance.version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command(
+    epilog="Example: opu train mnist-mlp --method dfa --set trainer.epochs=3 --out runs/try\n\n"
+    "Method: bp, dfa (digital), dfa-ternary (digital), odfa (through the device, the default), shallow."
+)
+def train(
+    experiment: Annotated[
+        str, typer.Argument(help="Shipped name (digits-mlp, mnist-mlp, ...) or TOML file.")
+    ] = "digits-mlp",
+    device: Annotated[str | None, typer.Option(help="Shipped device or TOML file.")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="bp, dfa, dfa-ternary, odfa or shallow.", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example device.camera.adc_bits=6."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all random streams.", show_default=False)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run directory; runs/<experiment>-... without it.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint, bit for bit.")] = False,
+) -> None:
+    """Train a network and report accuracy, delivered TeraOPS, watts, joules, utilisation."""
+    from benchmarks import console
+    from dfa.config import load_experiment
+    from dfa.run import default_folder
+    from dfa.run import train as train_run
+    from opu_sim.config import parse_assignment
+
+    settings = dict(parse_assignment(text) for text in set_ or [])
+    resolved = load_experiment(experiment, device=device, method=method, seed=seed, settings=settings)
+    folder = out or default_folder(resolved, resume=resume)
+    console.note(f"{resolved.name}: {resolved.description}; method {resolved.method}, seed {resolved.seed}")
+    with console.StopOnSignal() as stop, console.TrainingBar(resolved.trainer.epochs) as bar:
+        result = train_run(resolved, folder, resume=resume, on_step=bar.step, should_stop=stop.asked)
+    console.training_table(result, folder)
+
+
+@device_app.command("list")
+def device_list() -> None:
+    """Names of the shipped devices, with a line on each."""
+    from opu_sim.cards import device_names, load_card
+
+    for name in device_names():
+        typer.echo(f"{name:20} {load_card(name).description}")
+
+
+@device_app.command("show", epilog="Example: opu device show lighton-aurora --set camera.roi_rows=64")
+def device_show(
+    device: Annotated[str, typer.Argument(help="Shipped device or TOML file.")],
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, for example camera.adc_bits=6.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """The budget derived from a card: TeraOPS, watts, frame rates, stage by stage, each figure with its source."""
+    from benchmarks import console
+    from opu_sim.budget import budget
+    from opu_sim.cards import load_card
+    from opu_sim.config import parse_assignment
+
+    document = budget(load_card(device, dict(parse_assignment(text) for text in set_ or [])))
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        console.device_tables(document)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """Data sets, their licence, and where they are found now."""
+    from dfa.data import catalogue
+
+    for source, where in catalogue():
+        typer.echo(f"{source.name:15} {source.description}; {source.licence}; {where}")
+
+
+@data_app.command("fetch", epilog="Example: opu data fetch mnist")
+def data_fetch(name: Annotated[str, typer.Argument(help="Name as in `opu data list`.")]) -> None:
+    """Download a data set into the cache; the SHA-256 of every file is checked."""
+    from dfa.data import fetch
+
+    typer.echo(fetch(name, progress=True))
+
+
+@bench_app.command("throughput", epilog="Example: opu bench throughput --quick --json > throughput.json")
+def bench_throughput(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Three small rows, under a minute.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Also write a log-log plot (PNG).", show_default=False)] = None,
+) -> None:
+    """Simulator speed (host) and device speed over sizes, beside the bare matrix product and plain NumPy."""
+    from benchmarks import console
+    from benchmarks.plots_throughput import plot as draw
+    from benchmarks.plots_throughput import table
+    from benchmarks.throughput import measure
+
+    document = measure(quick=quick, progress=console.note)
+    _report(document, as_json, *table(document))
+    if plot is not None:
+        draw(document, plot)
+
+
+@bench_app.command("training", epilog="Example: opu bench training mnist-mlp --seeds 3 --out mnist-mlp.json")
+def bench_training(
+    experiment: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "digits-mlp",
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 .. N-1 of each method.")] = 3,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, for example trainer.epochs=3.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """All five methods on one experiment: accuracy over seeds, host seconds an epoch, device TeraOPS and watts."""
+    from benchmarks import console
+    from benchmarks.training import measure, table
+    from dfa.checkpoint import write_atomic
+    from opu_sim.config import parse_assignment
+
+    settings = dict(parse_assignment(text) for text in set_ or [])
+    document = measure(experiment, seeds, settings, progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    _report(document, as_json, *table(document))
+
+
+def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:
+    from benchmarks import console
+
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        console.table(header, rows)
+        console.note(document["conventions"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status: 0, 1, 2 (the user's input) or 130 (interrupted)."""
+    # Idle OpenMP threads that spin would slow down BLAS, which has threads of its own.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    from benchmarks.failures import exit_status
+
+    return exit_status(lambda: app(args=arguments, standalone_mode=False, prog_name="opu"))
+
+
+def run() -> None:
+    """Entry point of the installed command."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

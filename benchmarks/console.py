@@ -1,0 +1,142 @@
+"""What the terminal shows: progress on stderr (silent when it is no terminal), tables on stdout."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+out = Console()
+err = Console(stderr=True)
+
+
+def note(text: str) -> None:
+    """A line on stderr, on a terminal only."""
+    if err.is_terminal:
+        err.print(text, style="dim", highlight=False)
+
+
+class StopOnSignal:
+    """Turns the first Ctrl-C (or SIGTERM) into a question that the training loop asks; a second one interrupts."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def asked(self) -> bool:
+        """Whether to stop after this batch."""
+        return self._asked
+
+    def __enter__(self) -> Self:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+
+class TrainingBar:
+    """Progress over the batches of all epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._progress = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=not err.is_terminal,
+            transient=True,
+        )
+        self._task = self._progress.add_task("training", epoch=1, epochs=epochs)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def step(self, epoch: int, step: int, steps: int) -> None:
+        """After each batch."""
+        done = epoch * steps + step
+        self._progress.update(self._task, completed=done, total=self._epochs * steps, epoch=epoch + 1)
+
+
+def table(header: list[str], rows: list[list[str]], title: str | None = None) -> None:
+    """A plain table; the first column is left-aligned, the others right-aligned."""
+    shown = Table(title=title, title_justify="left", header_style="bold")
+    for index, name in enumerate(header):
+        shown.add_column(name, justify="right" if index else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*row)
+    out.print(shown)
+
+
+def training_table(result: dict[str, Any], folder: Path) -> None:
+    """The closing table of a run: accuracy, then simulated device figures, then host figures, kept apart."""
+    metrics, device, host = result["metrics"], result["device"], result["host"]
+    rows = [
+        [f"{part} accuracy", f"{100 * metrics[part]['accuracy']:.2f} %"]
+        for part in ("train", "validation", "test")
+        if metrics[part]
+    ]
+    rows.append(["alignment to backpropagation", ", ".join(f"{cosine:.2f}" for cosine in result["alignment"])])
+    if device["device_s"]:
+        rows += [
+            ["device", device["name"]],
+            ["  projections, frames", f"{device['projections']:,}, {device['frames']:,}"],
+            ["  device time (simulated)", f"{device['device_s']:.1f} s"],
+            ["  power, energy", f"{device['watts']:.1f} W, {device['joules']:.4g} J"],
+            ["  TeraOPS peak (2 x mirrors x pixels x full rate)", f"{device['teraops_peak']:.0f}"],
+            ["  TeraOPS optical (2 x mirrors x pixels x frames)", f"{device['teraops_optical']:.0f}"],
+            ["  TeraOPS delivered (2 x n_in x n_out)", f"{device['teraops_delivered']:.3g}"],
+            ["  utilisation (delivered / peak)", f"{device['utilisation']:.3g}"],
+            ["  joules an op delivered", f"{device['joules_per_op']:.3g} J"],
+        ]
+    else:
+        rows.append(["device", "none: all digital"])
+    rows += [
+        ["host time (this program)", f"{host['host_s']:.1f} s, of it {host['projection_host_s']:.1f} s simulating"],
+        ["written to", str(folder)],
+    ]
+    table([f"{result['experiment']['name']}, {result['method']}", "seed " + str(result["seed"])], rows)
+
+
+def device_tables(document: dict[str, Any]) -> None:
+    """`opu device show`: headline, stages, and every figure of the card with its source."""
+    rate = document["frame_rate_hz"]
+    head = [
+        ["TeraOPS peak (2 x mirrors x pixels x full-frame rate)", f"{document['teraops_peak']:.0f}"],
+        ["watts", f"{document['watts']:.1f}"],
+        ["TeraOPS a watt", f"{document['teraops_per_watt']:.1f}"],
+        ["frame rate, default region of interest", f"{rate['default']:.0f} Hz"],
+        ["frame rate, full frame", f"{rate['full']:.0f} Hz"],
+    ]
+    table([document["name"], "derived from the parts"], head)
+    stages = document["stages"]
+    if stages:
+        rows = [[s["name"], f"{s['watts']:.2f}", f"{1e6 * s['seconds']:.1f}", s["source"]] for s in stages]
+        table(["stage", "W", "us a frame (stages overlap)", "source"], rows)
+    figures = [[f["key"], f"{f['value']:g}", f["source"] or "not stated"] for f in document["figures"]]
+    if figures:
+        table(["figure on the card", "value", "source"], figures)
+
+

@@ -1,0 +1,42 @@
+"""Errors of the command line: one line on stderr and an exit status, never a traceback for the user's own input."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+# typer carries click within it from 0.26 on and depends on it before; this is the base of its usage errors in both.
+_UsageError: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException" and issubclass(kind, Exception)
+)
+
+
+def exit_status(command: Callable[[], object]) -> int:
+    """Run a command: 0 done, 2 wrong input, 130 interrupted; a fault of the program keeps its traceback and is 1."""
+    from opu_sim.errors import ConfigError, DeviceError
+
+    try:
+        outcome = command()
+    except typer.Exit as stop:
+        return stop.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", 130)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # `opu device`: the help has been printed
+            return 2
+        return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
+    except (ConfigError, DeviceError) as error:
+        return _fail(str(error), 2)
+    except Exception as error:
+        # Imported here: what raised it has been imported by now, or it cannot have been raised.
+        if type(error).__name__ == "Interrupted":
+            return _fail(str(error) or "interrupted; the state is saved: go on with --resume", 130)
+        raise
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"opu: {' '.join(message.split())}\n")
+    return status

@@ -1,0 +1,97 @@
+"""Figures of a training run: learning curves and alignment, and a camera frame with its speckle."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from dfa.checkpoint import write_atomic
+from opu_sim import Opu
+
+_BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9731a", "#777777"
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write the figure whole or not at all."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=130)
+    write_atomic(path, buffer.getvalue())
+
+
+def history_figure(history: list[dict[str, float]], result: dict[str, Any], title: str) -> Figure:
+    """Loss, accuracy and alignment against epochs; the caption says what the device spent."""
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    loss, accuracy, alignment = figure.subplots(1, 3)
+    epochs = [row["epoch"] for row in history]
+
+    def curve(axes: Axes, key: str, label: str, colour: str, scale: float = 1.0) -> None:
+        if key in history[0]:
+            axes.plot(epochs, [scale * row[key] for row in history], "o-", ms=3, color=colour, label=label)
+
+    curve(loss, "train_loss", "training", _BLUE)
+    curve(loss, "validation_loss", "validation", _ORANGE)
+    loss.set(title="Loss", xlabel="epoch", yscale="log")
+    curve(accuracy, "train_accuracy", "training", _BLUE, 100.0)
+    curve(accuracy, "validation_accuracy", "validation", _ORANGE, 100.0)
+    test = 100.0 * result["metrics"]["test"]["accuracy"]
+    accuracy.axhline(test, color=_GREY, ls="--", lw=1, label=f"test, last epoch: {test:.1f} %")
+    accuracy.set(title="Accuracy [%]", xlabel="epoch")
+    layers = [key for key in history[0] if key.startswith("alignment_")]
+    for layer, key in enumerate(layers):
+        shade = 0.25 + 0.6 * layer / max(len(layers) - 1, 1)
+        values = [row[key] for row in history]
+        alignment.plot(
+            epochs, values, "o-", ms=3, color=_BLUE, alpha=shade, label=f"hidden layer {layer + 1}"
+        )
+    alignment.axhline(0.0, color=_GREY, lw=0.8)
+    alignment.set(title="Cosine of update to backpropagation", xlabel="epoch", ylim=(-0.1, 1.05))
+    for axes in (loss, accuracy, alignment):
+        axes.grid(alpha=0.25)
+        axes.legend(frameon=False)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    figure.suptitle(f"{title}\n{_spent(result)}", fontsize=11)
+    return figure
+
+
+def _spent(result: dict[str, Any]) -> str:
+    device = result["device"]
+    if not device["device_s"]:
+        return "digital: no simulated device time"
+    return (
+        f"{device['name']}: {device['device_s']:.4g} s of device time, {device['joules']:.4g} J, "
+        f"{device['watts']:.3g} W, {device['teraops_delivered']:.3g} TeraOPS delivered"
+    )
+
+
+def camera_frame_figure(opu: Opu, pattern: NDArray[np.uint8]) -> Figure:
+    """A camera frame as the sensor sees it, beside the histogram of its counts and the law of ideal speckle."""
+    frame = opu.snapshot(pattern)
+    holographic = opu.card.recovery.method == "off-axis"
+    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+    picture, histogram = figure.subplots(1, 2, width_ratios=[1.15, 1])
+    top = max(int(np.quantile(frame, 0.998)), 1)
+    shown = picture.imshow(frame, cmap="inferno", vmin=0, vmax=top, interpolation="nearest")
+    figure.colorbar(shown, ax=picture, label="counts [DN]", shrink=0.9)
+    what = "hologram: speckle and reference fringes" if holographic else "speckle"
+    picture.set(title=f"{opu.name}: {what}", xlabel="column [pixel]", ylabel="row [pixel]")
+    counts = np.bincount(frame.ravel(), minlength=top + 1)[: top + 1] / frame.size
+    histogram.bar(np.arange(top + 1), counts, width=1.0, color=_BLUE, label="frame")
+    mean = float(frame.mean())
+    if not holographic and mean > 0:
+        level = np.arange(top + 1)
+        law = np.exp(-np.maximum(level - 0.5, 0) / mean) - np.exp(-(level + 0.5) / mean)
+        histogram.plot(level, law, color=_ORANGE, label="exponential law of full speckle")
+        histogram.set_yscale("log")
+        histogram.set_ylim(0.3 / frame.size, None)
+    contrast = float(frame.std()) / mean if mean else 0.0
+    histogram.set(
+        title=f"mean {mean:.1f} DN, contrast {contrast:.2f}", xlabel="counts [DN]", ylabel="share of pixels"
+    )
+    histogram.legend(frameon=False)
+    return figure
