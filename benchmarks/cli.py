@@ -95,7 +95,8 @@ def device_list() -> None:
 def device_show(
     device: Annotated[str, typer.Argument(help="Shipped device or TOML file.")],
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, for example camera.adc_bits=6.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example camera.adc_bits=6."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -152,7 +153,8 @@ def bench_training(
     experiment: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "digits-mlp",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 .. N-1 of each method.")] = 3,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, for example trainer.epochs=3.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example trainer.epochs=3."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,

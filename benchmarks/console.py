@@ -114,7 +114,10 @@ def training_table(result: dict[str, Any], folder: Path) -> None:
     else:
         rows.append(["device", "none: all digital"])
     rows += [
-        ["host time (this program)", f"{host['host_s']:.1f} s, of it {host['projection_host_s']:.1f} s simulating"],
+        [
+            "host time (this program)",
+            f"{host['host_s']:.1f} s, of it {host['projection_host_s']:.1f} s simulating",
+        ],
         ["written to", str(folder)],
     ]
     table([f"{result['experiment']['name']}, {result['method']}", "seed " + str(result["seed"])], rows)
@@ -138,5 +141,3 @@ def device_tables(document: dict[str, Any]) -> None:
     figures = [[f["key"], f"{f['value']:g}", f["source"] or "not stated"] for f in document["figures"]]
     if figures:
         table(["figure on the card", "value", "source"], figures)
-
-

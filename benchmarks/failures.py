@@ -7,7 +7,10 @@ from collections.abc import Callable
 
 import typer
 
-# typer carries click within it from 0.26 on and depends on it before; this is the base of its usage errors in both.
+from dfa.interruption import Interrupted
+from opu_sim.errors import ConfigError, DeviceError
+
+# Some versions of typer carry click within them, others depend on it; this is the base of usage errors in both.
 _UsageError: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException" and issubclass(kind, Exception)
 )
@@ -15,8 +18,6 @@ _UsageError: type[Exception] = next(
 
 def exit_status(command: Callable[[], object]) -> int:
     """Run a command: 0 done, 2 wrong input, 130 interrupted; a fault of the program keeps its traceback and is 1."""
-    from opu_sim.errors import ConfigError, DeviceError
-
     try:
         outcome = command()
     except typer.Exit as stop:
@@ -29,11 +30,8 @@ def exit_status(command: Callable[[], object]) -> int:
         return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
     except (ConfigError, DeviceError) as error:
         return _fail(str(error), 2)
-    except Exception as error:
-        # Imported here: what raised it has been imported by now, or it cannot have been raised.
-        if type(error).__name__ == "Interrupted":
-            return _fail(str(error) or "interrupted; the state is saved: go on with --resume", 130)
-        raise
+    except Interrupted:
+        return _fail("interrupted; the state is saved, go on with --resume", 130)
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -72,7 +72,17 @@ def _row(method: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text."""
-    header = ["method", "test accuracy [%]", "seeds", "alignment", "host s an epoch", "device s", "J", "W", "TeraOPS"]
+    header = [
+        "method",
+        "test accuracy [%]",
+        "seeds",
+        "alignment",
+        "host s an epoch",
+        "device s",
+        "J",
+        "W",
+        "TeraOPS",
+    ]
     rows = []
     for row in document["rows"]:
         std = row["accuracy_std"]

@@ -12,8 +12,7 @@ import tomli_w
 from pydantic import Field
 
 from opu_sim.cards import load_card
-from opu_sim.config import Section, find_toml, merged, nested, read_toml, validated
-from opu_sim.errors import ConfigError
+from opu_sim.config import Section, find_toml, merged, nested, read_toml, refused, validated
 
 METHODS = ("bp", "dfa", "dfa-ternary", "odfa", "shallow")
 Method = Literal["bp", "dfa", "dfa-ternary", "odfa", "shallow"]
@@ -119,17 +118,19 @@ def load_experiment(
     for key in settings or {}:
         root = key.split(".")[0]
         if root not in _ROOTS or "." not in key:
-            raise ConfigError(f"--set {key}: unknown key; must begin with one of {', '.join(f'{r}.' for r in _ROOTS)}")
+            roots = ", ".join(f"{name}." for name in _ROOTS)
+            raise refused(f"--set {key}: unknown key; must begin with one of {roots}")
     changes: dict[str, Any] = nested(settings or {})
-    if device is not None and device != table.get("device", {}).get("name"):
+    named = table.get("device")
+    if device is not None and not (isinstance(named, dict) and named.get("name") == device):
         # The file's overrides belong to the device that it names, not to another one.
         table["device"] = {"name": device}
     changes.update({key: value for key, value in (("method", method), ("seed", seed)) if value is not None})
     if method is not None and method not in METHODS:
-        raise ConfigError(f"--method {method!r}: must be one of {', '.join(METHODS)}")
+        raise refused(f"--method {method!r}: must be one of {', '.join(METHODS)}")
     experiment = validated(Experiment, merged(table, changes), str(path))
     if not isinstance(experiment.device.get("name"), str):
-        raise ConfigError(f"{path}: device.name: missing; it names the device card")
+        raise refused(f"{path}: device.name: missing; it names the device card")
     load_card(experiment.device_name, flattened(experiment.device_overrides))
     return experiment
 

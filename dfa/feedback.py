@@ -46,7 +46,8 @@ def ternarised(error: Array, threshold: float, magnitudes: Literal["one", "two"]
         kept = size > threshold * size.max(axis=1, keepdims=True)
         count = np.maximum(kept.sum(axis=1, keepdims=True), 1)
         alpha = (size * kept).sum(axis=1, keepdims=True) / count
-        return (np.sign(error) * kept * alpha).astype(np.float32)
+        fitted: Array = (np.sign(error) * kept * alpha).astype(np.float32)
+        return fitted
     out = np.zeros_like(error)
     for part, sign in ((np.maximum(error, 0), 1), (np.maximum(-error, 0), -1)):
         kept = (part > threshold * part.max(axis=1, keepdims=True)) & (part > 0)
@@ -67,9 +68,7 @@ class Feedback:
         self.method = experiment.method
         trainer = experiment.trainer
         self._threshold, self._magnitudes = trainer.ternary_threshold, trainer.ternary_magnitudes
-        self._ternary = self.method == "dfa-ternary" or (
-            self.method == "odfa" and trainer.error_encoding == "ternary"
-        )
+        self._ternary = self.method == "dfa-ternary" or (self.method == "odfa" and trainer.error_encoding == "ternary")
         self.widths: Sequence[int] = network.hidden_sizes
         self._scales = [np.float32(trainer.feedback_gain * (classes / width) ** 0.5) for width in self.widths]
         self.projector = self._load(experiment, classes)
@@ -82,9 +81,7 @@ class Feedback:
         n_out = sum(self.widths)
         if self.method == "odfa":
             overrides = flattened(experiment.device_overrides)
-            return load_device(
-                experiment.device_name, n_in=classes, n_out=n_out, seed=experiment.seed, **overrides
-            )
+            return load_device(experiment.device_name, n_in=classes, n_out=n_out, seed=experiment.seed, **overrides)
         return load_device("ideal", n_in=classes, n_out=n_out, seed=experiment.seed)
 
     def backward(self, network: MLP, error: Array) -> None:

@@ -61,9 +61,7 @@ class Optimizer(ABC):
             are (no weight decay either). None trains all.
         """
         mask = [True] * len(self.parameters) if trainable is None else trainable
-        for index, (parameter, gradient, train) in enumerate(
-            zip(self.parameters, gradients, mask, strict=True)
-        ):
+        for index, (parameter, gradient, train) in enumerate(zip(self.parameters, gradients, mask, strict=True)):
             if not train:
                 continue
             if gradient.shape != parameter.shape:
@@ -78,9 +76,7 @@ class Optimizer(ABC):
             p, g = parameter[piece], gradient[piece]
             scratch = self._scratch[index][: p.size]
             if self.weight_decay:
-                g = np.add(
-                    g, np.multiply(p, self.weight_decay, out=scratch), out=self._decayed[index][: p.size]
-                )
+                g = np.add(g, np.multiply(p, self.weight_decay, out=scratch), out=self._decayed[index][: p.size])
             self._update(index, p, g, [moment[piece] for moment in moments], scratch)
 
     @abstractmethod

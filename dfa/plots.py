@@ -46,9 +46,7 @@ def history_figure(history: list[dict[str, float]], result: dict[str, Any], titl
     for layer, key in enumerate(layers):
         shade = 0.25 + 0.6 * layer / max(len(layers) - 1, 1)
         values = [row[key] for row in history]
-        alignment.plot(
-            epochs, values, "o-", ms=3, color=_BLUE, alpha=shade, label=f"hidden layer {layer + 1}"
-        )
+        alignment.plot(epochs, values, "o-", ms=3, color=_BLUE, alpha=shade, label=f"hidden layer {layer + 1}")
     alignment.axhline(0.0, color=_GREY, lw=0.8)
     alignment.set(title="Cosine of update to backpropagation", xlabel="epoch", ylim=(-0.1, 1.05))
     for axes in (loss, accuracy, alignment):
@@ -90,8 +88,6 @@ def camera_frame_figure(opu: Opu, pattern: NDArray[np.uint8]) -> Figure:
         histogram.set_yscale("log")
         histogram.set_ylim(0.3 / frame.size, None)
     contrast = float(frame.std()) / mean if mean else 0.0
-    histogram.set(
-        title=f"mean {mean:.1f} DN, contrast {contrast:.2f}", xlabel="counts [DN]", ylabel="share of pixels"
-    )
+    histogram.set(title=f"mean {mean:.1f} DN, contrast {contrast:.2f}", xlabel="counts [DN]", ylabel="share of pixels")
     histogram.legend(frameon=False)
     return figure

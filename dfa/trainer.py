@@ -17,14 +17,11 @@ from dfa import checkpoint
 from dfa.config import Experiment
 from dfa.data import Dataset, load_dataset
 from dfa.feedback import Feedback, alignment
+from dfa.interruption import Interrupted
 from dfa.losses import LOSSES
 from dfa.network import MLP
 from dfa.optimizers import Optimizer, make_optimizer
 from opu_sim.rng import stream
-
-
-class Interrupted(Exception):  # noqa: N818 - it is no error
-    """The run was asked to stop; its checkpoint is written."""
 
 
 @dataclass

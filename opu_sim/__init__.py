@@ -9,9 +9,23 @@
 - `rng`, `_kernels`: named random streams; the numba loops
 """  # noqa: D400
 
-from opu_sim.camera import Camera
-from opu_sim.device import Ideal, Opu, Projector, load_device
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from opu_sim.errors import ConfigError, DeviceError
-from opu_sim.power import Ledger
+
+if TYPE_CHECKING:
+    from opu_sim.camera import Camera
+    from opu_sim.device import Ideal, Opu, Projector, load_device
+    from opu_sim.power import Ledger
 
 __all__ = ["Camera", "ConfigError", "DeviceError", "Ideal", "Ledger", "Opu", "Projector", "load_device"]
+
+_HOMES = {"Camera": "camera", "Ledger": "power"}  # the rest is in `device`
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first asked for, so that reading a card or `opu --help` waits for no numba."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"opu_sim.{_HOMES.get(name, 'device')}"), name)

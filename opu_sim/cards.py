@@ -132,8 +132,7 @@ class CameraCard(Section):
     def _offset_leaves_codes(self) -> CameraCard:
         if self.offset_dn >= self.max_dn:
             raise ValueError(
-                f"offset_dn = {self.offset_dn!r}: must be < {self.max_dn}, "
-                f"the largest code of {self.adc_bits} bits"
+                f"offset_dn = {self.offset_dn!r}: must be < {self.max_dn}, the largest code of {self.adc_bits} bits"
             )
         return self
 
@@ -156,7 +155,7 @@ class CameraFile(CameraCard):
     """A camera's TOML file: its card, with where the figures come from."""
 
     description: str = ""
-    sources: Sources = {}
+    sources: Sources = Field(default_factory=dict)
 
 
 class RecoveryCard(Section):
@@ -166,7 +165,7 @@ class RecoveryCard(Section):
     calibration_frames: Annotated[int, Field(ge=1, le=10_000)]
     """Frames averaged for each constant pattern when the device opens."""
     anchor_floor: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """anchor: pixels darker than this share of the mean anchor brightness are divided by the floor instead."""
+    """anchor: pixels darker than this share of the anchor's mean brightness are divided by the floor."""
     reference_fill: Annotated[float, Field(gt=0, le=0.8)] = 0.3
     """off-axis: mean reference level as a share of the full well."""
 
@@ -205,12 +204,12 @@ class OpuCard(Section):
     recovery: RecoveryCard
     timing: TimingCard
     power: PowerCard
-    sources: Sources = {}
+    sources: Sources = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _light_stays_positive(self) -> OpuCard:
         rin, exposure_us = self.laser.rin_db_per_hz, self.timing.exposure_us
-        # Relative variance RIN / (2 t), as in `Laser.intensity_noise`; without division, as t may round to 0.
+        # Relative variance RIN / (2 t), as in `Laser.intensity_noise`; no division, as t may round to 0.
         limit = MAX_INTENSITY_NOISE**2 * 2.0 * exposure_us * 1e-6
         if rin is not None and 10.0 ** (rin / 10.0) >= limit:
             raise ValueError(
@@ -226,7 +225,7 @@ class IdealCard(Section):
     kind: Literal["ideal"]
     name: str
     description: str
-    sources: Sources = {}
+    sources: Sources = Field(default_factory=dict)
 
 
 DeviceCard = OpuCard | IdealCard
@@ -237,8 +236,8 @@ def load_card(name: str | Path, overrides: Mapping[str, Any] | None = None) -> D
     """Card of a shipped device or of a TOML file, with dotted overrides such as {"camera.adc_bits": 6}.
 
     `camera.model` is the name of a shipped camera or the path of a camera's TOML file; a relative path is
-    looked for in the folder of the device's file, then in the working directory. What `[camera]` states beside
-    `model` is laid over that file.
+    looked for in the folder of the device's file, then in the working directory. What else `[camera]` states
+    is laid over that file.
 
     Raises
     ------
@@ -247,10 +246,7 @@ def load_card(name: str | Path, overrides: Mapping[str, Any] | None = None) -> D
         fault.
     """
     path = find_toml("devices", name)
-    plain = {
-        key: value.item() if isinstance(value, np.generic) else value
-        for key, value in (overrides or {}).items()
-    }
+    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in (overrides or {}).items()}
     table = merged(read_toml(path), nested(plain))
     camera, sources = table.get("camera"), table.get("sources", {})
     if isinstance(camera, Mapping) and isinstance(camera.get("model"), str):

@@ -20,7 +20,7 @@ Table = dict[str, Any]
 class Section(BaseModel):
     """Base of every configuration table: frozen, no unknown keys, no silent conversion of types.
 
-    A validator of a whole table begins its message with the key at fault: "roi_rows = 9: must be <= rows = 8".
+    A validator of a whole table begins its message with the key at fault, "roi_rows = 9: must be <= 8".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
@@ -90,12 +90,10 @@ def read_toml(path: Path) -> Table:
     try:
         text = path.read_text(encoding="utf-8")
         if text.startswith("\ufeff"):
-            raise refused(f"{path}: begins with a byte order mark; must be saved as UTF-8 without one")
+            raise ValueError("begins with a byte order mark; must be saved as UTF-8 without one")
         return tomllib.loads(text)
     except OSError as error:
         raise refused(f"{path}: cannot be read: {error.strerror}") from None
-    except ConfigError:
-        raise
     except ValueError as error:  # malformed, not UTF-8, or an integer of thousands of digits
         raise refused(f"{path}: not valid TOML: {error}") from None
     except RecursionError:
@@ -103,12 +101,13 @@ def read_toml(path: Path) -> Table:
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
-    """`base` with `over` laid on top, table by table."""
+    """Table `base` with `over` laid on top, table by table."""
     out: Table = dict(base)
     for key, value in over.items():
         below = out.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping)
-        out[key] = merged(below, value) if both else value
+        if isinstance(below, Mapping) and isinstance(value, Mapping):
+            value = merged(below, value)
+        out[key] = value
     return out
 
 
@@ -182,7 +181,7 @@ def _one_line(model: type[BaseModel], error: ValidationError) -> str:
 
 
 def _type_at(model: type[BaseModel], location: list[Any]) -> tuple[Any, list[Any]]:
-    """Type at a place of the model, without `| None` and `Annotated`, and its rules; (None, []) if unknown."""
+    """Type at a place of the model, bare of `| None` and `Annotated`, and its rules; None if unknown."""
     kind: Any = model
     rules: list[Any] = []
     for part in location:

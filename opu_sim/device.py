@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -283,8 +282,9 @@ class Ideal(_Device):
     def __init__(self, card: IdealCard, n_in: int, n_out: int, seed: int = 0) -> None:
         super().__init__(card.name, n_in, n_out)
         medium = StoredMedium(seed, n_in, n_out)
-        self._matrix = np.sqrt(np.float32(2.0 / n_in)) * medium.matrix().real
+        self._matrix: NDArray[np.float32] = np.sqrt(np.float32(2.0 / n_in)) * medium.matrix().real
         self._matrix.flags.writeable = False
+        self._exact = self._matrix.astype(np.float64)
 
     def project(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Exact product x @ matrix().T, float32 [batch, n_out]; errors as `Opu.project`."""
@@ -292,7 +292,9 @@ class Ideal(_Device):
         x = self._checked_float(x)
         self.ledger.projections += len(x)
         self.ledger.ops += 2.0 * self.n_in * self.n_out * len(x)
-        return np.asarray(x, dtype=np.float32) @ self._matrix.T
+        # In double precision the order of the sum, which BLAS chooses by the batch, does not reach the result.
+        y: NDArray[np.float32] = (np.asarray(x, dtype=np.float64) @ self._exact.T).astype(np.float32)
+        return y
 
     def intensity(self, b: NDArray[Any]) -> Counts:
         """Not to be had: a digital reference has no camera."""
@@ -333,5 +335,3 @@ def load_device(
     else:
         card = load_card(card, overrides)
     return Opu(card, n_in, n_out, seed) if isinstance(card, OpuCard) else Ideal(card, n_in, n_out, seed)
-
-

@@ -60,12 +60,7 @@ class Dmd:
         Window twice, aluminium, fill, diffraction into the orders that the optics accept.
         """
         card = self.card
-        return (
-            card.window_transmission**2
-            * card.mirror_reflectivity
-            * card.fill_factor
-            * card.diffraction_efficiency
-        )
+        return card.window_transmission**2 * card.mirror_reflectivity * card.fill_factor * card.diffraction_efficiency
 
     @property
     def off_amplitude(self) -> float:
@@ -89,7 +84,7 @@ class Dmd:
 
         Parameters
         ----------
-        x : float [vector, input]; finite
+        x : float [vector, input]; finite, in the range of float32
         """
         high, low = _common_magnitude(x), _common_magnitude(-x)
         two_level = ~(np.isnan(high) | np.isnan(low))
@@ -101,7 +96,8 @@ class Dmd:
 
         at = first[:-1][two_level]
         patterns[at] = x[two_level] > 0
-        weights[at] = high[two_level]
+        # An empty positive pattern takes the weight of the negative one, so that what all frames share cancels.
+        weights[at] = np.where(high > 0, high, np.where(low > 0, low, 1.0))[two_level]
         signed = two_level & (low > 0)
         at = first[:-1][signed] + 1
         patterns[at] = x[signed] < 0

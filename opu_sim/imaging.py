@@ -83,7 +83,7 @@ class SpeckleImager:
             gain = np.float32(-arm.on_gain if which else arm.on_gain)
             offset = arm.off_field
             if which:
-                offset = tuple(off + arm.on_gain * on_[0] for off, on_ in zip(offset, arm.all_on, strict=True))  # type: ignore[assignment]
+                offset = tuple(off + arm.on_gain * on_[0] for off, on_ in zip(offset, arm.all_on, strict=True))
             jitter = np.sqrt(arm.brightness(on) * (0.5 * self.decorrelation))
             speckle_photons(
                 *fields,
@@ -101,9 +101,7 @@ class SpeckleImager:
             )
         return out
 
-    def counts(
-        self, fields: Field, mirrors_on: NDArray[np.integer], frame: int, *, complement: bool = False
-    ) -> Counts:
+    def counts(self, fields: Field, mirrors_on: NDArray[np.integer], frame: int, *, complement: bool = False) -> Counts:
         """Counts [frame, output]; see `photons`."""
         photons = self.photons(fields, mirrors_on, frame, complement=complement)
         return self.camera.expose_pixels(photons, self.responsivity, self.dsnu_e, self.arm.exposure_s, frame)
@@ -119,7 +117,8 @@ class SpeckleImager:
         modes = (re + 1j * im).astype(np.complex64).reshape(side, side)
         field = interpolated(modes, spacing)
         photons = arm.photons_per_intensity * (field.real**2 + field.imag**2)
-        return self.camera.expose(photons[None], arm.exposure_s, frame)[0]
+        counts: Counts = self.camera.expose(photons[None], arm.exposure_s, frame)[0]
+        return counts
 
     def mean_dn(self, mirrors_on: int) -> float:
         """Mean count above the offset of a pattern with this many inputs ON."""

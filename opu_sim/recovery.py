@@ -65,7 +65,7 @@ class AnchorRecovery:
     By construction every row's projection on the anchor itself is real and positive: without more, the entries of R
     would have a common mean of 1.3 / n_in, and an input whose entries do not add up to zero would move all outputs
     the same way. That one direction is known from the calibration, so it is given a random sign an output and
-    divided by sqrt 2, which makes its variance that of every other direction.
+    the variance of every other direction.
 
     References
     ----------
@@ -84,7 +84,12 @@ class AnchorRecovery:
         self.calibration_frames = 2 * recovery.calibration_frames
         signs = np.empty(imager.n_out, dtype=np.float32)
         normals(*stream_key(seed, "recovery.anchor_sign"), 0, signs)
-        self._kept_of_anchor = np.sign(signs) * np.float32(0.5**0.5)
+        across, along = self._moments()
+        self._kept_of_anchor = np.sign(signs) * np.float32((across / along) ** 0.5)
+        electrons = arm.photons_per_intensity * imager.camera.card.quantum_efficiency
+        dn_per_intensity = electrons * imager.camera.card.gain
+        # Factor that gives the entries of R the variance 1 / n_in.
+        self._norm = (arm.dmd.n_in * across * dn_per_intensity * arm.reference_gain) ** -0.5
         self._constant: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._tilt: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._scale: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
@@ -94,35 +99,33 @@ class AnchorRecovery:
         arm, imager = self.imager.arm, self.imager
         n_in = arm.dmd.n_in
         patterns = np.ones((self._averaged, n_in), dtype=np.uint8)
-        counts = imager.counts(
-            arm.fields(patterns), np.full(self._averaged, n_in), frame=0, complement=True
-        ).astype(np.float64)
+        counts = imager.counts(arm.fields(patterns), np.full(self._averaged, n_in), frame=0, complement=True).astype(
+            np.float64
+        )
         all_on, all_off = counts[0::2].mean(axis=0), counts[1::2].mean(axis=0)
         floor = self._floor_share * imager.mean_dn(n_in)
         self._constant = (all_on - all_off).astype(np.float32)
         # The anchor itself projects to scale * 2 constant; see `combine_pairs` for what is taken off.
         self._tilt = (np.float32(2.0) * self._constant * (np.float32(1.0) - self._kept_of_anchor)).astype(np.float32)
-        norm = self._normalisation() / arm.on_gain / (1.0 - imager.decorrelation)
+        norm = self._norm / arm.on_gain / (1.0 - imager.decorrelation)
         anchor = np.sqrt(np.maximum(all_on - all_off, floor))
         self._scale = (0.5 * norm / anchor).astype(np.float32)
 
-    def _normalisation(self) -> float:
-        """Factor that gives entries of R the variance 1 / n_in, in closed form from the law of the speckle.
+    def _moments(self) -> tuple[float, float]:
+        """Second moments of a row of R before normalisation, in closed form from the law of the speckle.
 
-        With u, v exponential brightnesses of the anchor in the pixel's two coherence modes of weights w, 1 - w, a
-        row's entries have the second moment E[(w^2 u + (1-w)^2 v) / max(w u + (1-w) v, floor)] / 2 of those of T.
+        With u, v exponential brightnesses of the anchor in the pixel's two coherence modes of weights w, 1 - w, and
+        I = w u + (1 - w) v, they are E[(w^2 u + (1-w)^2 v) / max(I, floor)] / 2 in any direction of the input space
+        but the anchor's own, and E[I^2 / max(I, floor)] in that one.
         """
-        imager = self.imager
-        weight, floor = imager.modes.weight, self._floor_share
+        weight = self.imager.modes.weight
         quantile = (np.arange(2000) + 0.5) / 2000
         u = -np.log1p(-quantile)[:, None]
         v = -np.log1p(-quantile)[None, :]
-        share = (weight**2 * u + (1 - weight) ** 2 * v) / np.maximum(weight * u + (1 - weight) * v, floor)
-        n_in = imager.arm.dmd.n_in
-        variance = 0.5 * float(share.mean())
-        electrons = imager.arm.photons_per_intensity * imager.camera.card.quantum_efficiency
-        dn_per_intensity = electrons * imager.camera.card.gain
-        return float((n_in * variance * dn_per_intensity * imager.arm.reference_gain) ** -0.5)
+        brightness = weight * u + (1 - weight) * v
+        divisor = np.maximum(brightness, self._floor_share)
+        across = 0.5 * float(((weight**2 * u + (1 - weight) ** 2 * v) / divisor).mean())
+        return across, float((brightness**2 / divisor).mean())
 
     def project(self, encoded: Encoded, frame: int) -> NDArray[np.float32]:
         """Linear projection [vector, output]; two frames a pattern, from number `frame` on."""

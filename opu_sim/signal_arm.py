@@ -45,7 +45,7 @@ class SignalArm:
         self.on_gain = 1.0 - off
         self.all_on = self.fields(np.ones((1, n_in), dtype=np.uint8))
         leftover = self.medium.column(0)
-        self.off_field: Field = tuple(  # type: ignore[assignment]
+        self.off_field: Field = tuple(
             (off * (on[0] + unused**0.5 * rest[0])).astype(np.float32)
             for on, rest in zip(self.all_on, leftover, strict=True)
         )

@@ -1,4 +1,4 @@
-"""Speckle on pixels: what a pixel of finite size integrates, and pictures of the speckle between the modes."""
+"""Speckle on pixels: what a pixel of finite size integrates, and pictures of speckle between the modes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from scipy.special import j1
 def coherence_modes(pixel_over_grain: float) -> float:
     """Effective number M of coherence modes in a square pixel; the contrast of its counts is 1 / sqrt M.
 
-    1/M = int over [-1,1]^2 of (1-|x|)(1-|y|) |mu(p x, p y)|^2, with |mu| = 2 J1(pi r / d) / (pi r / d) for a round
-    pupil of grain d = lambda z / D.
+    1/M = int over [-1,1]^2 of (1-|x|)(1-|y|) |mu(p x, p y)|^2, with |mu| = 2 J1(pi r / d) / (pi r / d) for a
+    round pupil of grain d = lambda z / D.
 
     References
     ----------
@@ -38,8 +38,8 @@ class PixelModes:
     """A pixel's intensity as weight |F_i|^2 + (1 - weight) |F_{i+1} - F_{i-1}|^2 / 2.
 
     The first coherence mode of a pixel smaller than the grain is the field at its centre; the second is the
-    field's slope, which by the sampling theorem is made of the fields one grain away. The weights are chosen so
-    that the contrast is Goodman's: weight^2 + (1 - weight)^2 = 1/M.
+    field's slope, which by the sampling theorem is made of the fields one grain away. The weights are chosen
+    so that the contrast is Goodman's: weight^2 + (1 - weight)^2 = 1/M.
     """
 
     weight: float
@@ -60,8 +60,8 @@ class PixelModes:
 def interpolated(modes: NDArray[np.complex64], factor: int) -> NDArray[np.complex64]:
     """Band-limited field between the modes: complex [..., row, column] -> [..., factor row, factor column].
 
-    The modes are samples of a field whose spectrum fills a square pupil; zero padding of the spectrum gives the
-    field in between. The tile is periodic.
+    The modes are samples of a field whose spectrum fills a square pupil; zero padding of the spectrum gives
+    the field in between. The tile is periodic.
     """
     return scipy.fft.ifft2(padded_spectrum(modes, factor), workers=-1, overwrite_x=True)  # type: ignore[no-any-return]
 

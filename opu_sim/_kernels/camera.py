@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
@@ -45,12 +46,12 @@ def expose(  # type: ignore[no-untyped-def]
     first_frame,
     out,
 ):
-    """photons float32 [frame, pixel] -> out uint8 or uint16 of the same shape; returns the number of saturated pixels.
+    """photons float32 [frame, pixel] -> out uint8 or uint16, same shape; returns the number of saturated pixels.
 
     responsivity (quantum efficiency x (1 + PRNU)) and dsnu_e: float32 [pixel]. Poisson draws are exact where
     the mean is below exact_below_e, elsewhere Cornish-Fisher to second order, rounded to whole electrons: mean,
-    variance (to 1/18 + 1/12 e^2) and skewness are those of the Poisson law. Order: shot noise, full well, read noise and DSNU, gain, offset,
-    rounding, clipping to the converter's codes.
+    variance (to 1/18 + 1/12 e^2) and skewness are those of the Poisson law. Order: shot noise, full well, read
+    noise and DSNU, gain, offset, rounding, clipping to the converter's codes.
     """
     n_frames, n = photons.shape
     saturated = 0
@@ -60,7 +61,7 @@ def expose(  # type: ignore[no-untyped-def]
         frame_key_2 = hash_counter(key_2, key, frame)
         light, codes = photons[f], out[f]
         top = np.float32(max_dn)
-        full = 0
+        full: Any = np.int32(0)
         for i in range(n):
             mean = light[i] * responsivity[i] + dark_e
             z, w = normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))

@@ -101,7 +101,8 @@ def log2_poly(u: np.float32) -> np.float32:
     p = p * x + _LOG2[2]
     p = p * x + _LOG2[1]
     p = p * x + _LOG2[0]
-    return np.float32(exponent) + p * x
+    log2: np.float32 = np.float32(exponent) + p * x
+    return log2
 
 
 @njit(inline="always")

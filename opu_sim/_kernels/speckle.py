@@ -69,7 +69,7 @@ def speckle_photons(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, parallel=True)
 def perturb_fields(re, im, sigma, keep_amplitude, key, key_2, first_frame):  # type: ignore[no-untyped-def]
-    """In place: keep_amplitude * F + circular Gaussian of sd sigma[frame] a quadrature; re, im float32 [frame, mode]."""
+    """In place, float32 [frame, mode]: keep_amplitude * F + circular Gaussian of sd sigma[frame] a quadrature."""
     for f in prange(re.shape[0]):
         frame = np.uint64(first_frame + f)
         frame_key = hash_counter(key, key_2, frame)

@@ -12,9 +12,7 @@ EXPOSURE_S = 400e-6
 
 
 def laser(rin: float | None, power_mw: float = 100.0) -> Laser:
-    return Laser(
-        LaserCard(wavelength_nm=532.0, power_mw=power_mw, rin_db_per_hz=rin, wall_plug_efficiency=0.02)
-    )
+    return Laser(LaserCard(wavelength_nm=532.0, power_mw=power_mw, rin_db_per_hz=rin, wall_plug_efficiency=0.02))
 
 
 def device(rin: float, **overrides: float) -> Opu:
@@ -57,9 +55,7 @@ def test_energy_of_the_frames(rin: float) -> None:
     assert abs(energy.mean() - 1) < 4.5 * expected * frames**-0.5
     # White: no memory from one frame to the next.
     assert abs(np.corrcoef(energy[1:], energy[:-1])[0, 1]) < 4.5 * frames**-0.5
-    assert np.array_equal(
-        device(rin).arm.laser_energy(1000, 50), device(rin).arm.laser_energy(0, frames)[1000:1050]
-    )
+    assert np.array_equal(device(rin).arm.laser_energy(1000, 50), device(rin).arm.laser_energy(0, frames)[1000:1050])
 
 
 def frame_means(opu: Opu, frames: int) -> np.ndarray:

@@ -70,9 +70,7 @@ def test_jitter_limits_the_signal_to_noise() -> None:
     """Control: with a field decorrelation e in each frame the ratio is below (1 - e) / e, far from the
     formula."""
     decorrelation = 0.02
-    got, expected = measured_and_predicted_db(
-        **{"medium.frame_decorrelation": decorrelation, "laser.power_mw": 200.0}
-    )
+    got, expected = measured_and_predicted_db(**{"medium.frame_decorrelation": decorrelation, "laser.power_mw": 200.0})
     limited = 1 / (10 ** (-expected / 10) / (1 - decorrelation) + decorrelation / (1 - decorrelation))
     # The OFF field's share of the brightness is in both; sampling as above.
     assert abs(got - 10 * np.log10(limited)) < 0.2

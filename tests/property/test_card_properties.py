@@ -89,9 +89,7 @@ def test_stating_a_figure_again_changes_nothing(where: tuple[str, str]) -> None:
 
 @settings(deadline=None)
 @given(
-    st.dictionaries(
-        st.lists(st.sampled_from("abc"), min_size=3, max_size=3).map(".".join), st.integers(), max_size=8
-    )
+    st.dictionaries(st.lists(st.sampled_from("abc"), min_size=3, max_size=3).map(".".join), st.integers(), max_size=8)
 )
 def test_nested_keeps_every_dotted_key(dotted: dict[str, int]) -> None:
     table = nested(dotted)
@@ -148,9 +146,7 @@ times = st.fixed_dictionaries(
                 "adc_bits": st.integers(1, 16),
             }
         ),
-        "dmd": st.fixed_dictionaries(
-            {"pattern_rate_hz": st.floats(100, 1e5), "load_time_us": st.floats(0, 5e3)}
-        ),
+        "dmd": st.fixed_dictionaries({"pattern_rate_hz": st.floats(100, 1e5), "load_time_us": st.floats(0, 5e3)}),
     }
 )
 

@@ -150,22 +150,27 @@ def speckle_photons(
     return out
 
 
-def perturb_fields(
-    field: np.ndarray, sigma: np.ndarray, keep_amplitude: float, draws: np.ndarray
-) -> np.ndarray:
+def perturb_fields(field: np.ndarray, sigma: np.ndarray, keep_amplitude: float, draws: np.ndarray) -> np.ndarray:
     new = draws[..., 0] + 1j * draws[..., 1]
     return keep_amplitude * field.astype(np.complex128) + sigma[:, None] * new
 
 
 def combine_pairs(
-    counts: np.ndarray, weights: np.ndarray, first: np.ndarray, constant: np.ndarray, scale: np.ndarray
+    counts: np.ndarray,
+    weights: np.ndarray,
+    on: np.ndarray,
+    first: np.ndarray,
+    constant: np.ndarray,
+    tilt: np.ndarray,
+    scale: np.ndarray,
 ) -> np.ndarray:
-    """Pattern minus complement plus constant, weighted and summed vector by vector."""
+    """Pattern minus complement plus constant, less the tilt of its share ON, weighted and summed vector by vector."""
     out = np.zeros((len(first) - 1, counts.shape[1]))
     for v in range(len(first) - 1):
         for p in range(first[v], first[v + 1]):
             difference = counts[2 * p].astype(np.float64) - counts[2 * p + 1].astype(np.float64)
-            out[v] += float(weights[p]) * (difference + constant.astype(np.float64))
+            tilted = float(on[p]) * tilt.astype(np.float64)
+            out[v] += float(weights[p]) * (difference + constant.astype(np.float64) - tilted)
         out[v] *= scale.astype(np.float64)
     return out
 
@@ -180,3 +185,28 @@ def combine_fields(
             out[v] += float(weights[p]) * (fields[p].astype(np.float64) - constant.astype(np.float64))
         out[v] *= float(scale)
     return out
+
+
+def side_band_transfer() -> np.ndarray:
+    """Square pixel's transfer function at the side band of a 64 x 64 tile: lines -8 .. 7 down, 16 .. 31 across."""
+    lines = np.arange(-8, 8)
+    return np.sinc(lines[:, None] / 64) * np.sinc((lines[None, :] + 24) / 64)
+
+
+def hologram_photons(
+    modes: np.ndarray, amplitude: float, order_zero: float, reference: float, energy: np.ndarray
+) -> np.ndarray:
+    """Photons [frame, tile, 64, 64] of modes [frame, tile, 16, 16], by zero padding of the spectrum."""
+    spectrum = np.fft.fftshift(np.fft.fft2(modes.astype(np.complex128)), axes=(-2, -1)) * side_band_transfer()
+    wide = np.zeros((*modes.shape[:2], 64, 64), np.complex128)
+    wide[..., 32 - 8 : 32 + 8, 32 + 16 : 32 + 32] = spectrum * 16  # zero frequency at [32, 32]; 16 pixels a mode
+    signal = amplitude * np.fft.ifft2(np.fft.ifftshift(wide, axes=(-2, -1)))
+    light = np.abs(signal) ** 2 * order_zero + 2 * reference * signal.real + reference**2
+    return np.maximum(light, 0) * energy.astype(np.float64)[:, None, None, None]
+
+
+def demodulate(frames: np.ndarray) -> np.ndarray:
+    """Modes [frame, tile, 16, 16] from pixels [frame, tile, 64, 64]: the side band of the spectrum, deblurred."""
+    spectrum = np.fft.fftshift(np.fft.fft2(frames.astype(np.float64)), axes=(-2, -1))
+    side_band = spectrum[..., 32 - 8 : 32 + 8, 32 + 16 : 32 + 32] / side_band_transfer() / 16
+    return np.fft.ifft2(np.fft.ifftshift(side_band, axes=(-2, -1)))

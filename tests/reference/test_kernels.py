@@ -41,9 +41,7 @@ def rng(seed: int = 5) -> np.random.Generator:
 
 
 def words(count: int) -> np.ndarray:
-    return np.concatenate(
-        [np.array(EDGE_WORDS, dtype=np.uint64), rng().integers(0, 2**64, count, dtype=np.uint64)]
-    )
+    return np.concatenate([np.array(EDGE_WORDS, dtype=np.uint64), rng().integers(0, 2**64, count, dtype=np.uint64)])
 
 
 def test_hash_equals_python_integers() -> None:
@@ -57,10 +55,7 @@ def test_first_key_alone_is_splitmix64() -> None:
     """With key_2 = 0 the hash is SplitMix64: published outputs for seed 1234567 (Vigna's splitmix64.c,
     Rosetta Code)."""
     published = [6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431]
-    got = [
-        int(random.hash_counter(np.uint64(1234567), np.uint64(0), np.uint64(i + 1)))
-        for i in range(len(published))
-    ]
+    got = [int(random.hash_counter(np.uint64(1234567), np.uint64(0), np.uint64(i + 1))) for i in range(len(published))]
     assert got == published
 
 
@@ -244,11 +239,12 @@ def test_combine_pairs(first: list[int], outputs: int, dtype: type) -> None:
     counts = rng().integers(0, top, (2 * first[-1], outputs), dtype=dtype, endpoint=True)
     counts[:1], counts[1:2] = 0, top  # the largest difference must not wrap around
     weights = rng(1).standard_normal(first[-1]).astype(np.float32)
-    constant, scale = rng(2).standard_normal((2, outputs)).astype(np.float32)
+    constant, tilt, scale = rng(2).standard_normal((3, outputs)).astype(np.float32)
+    on = rng(3).random(first[-1]).astype(np.float32)
     out = np.full((len(first) - 1, outputs), np.nan, np.float32)
     bounds = np.array(first, np.int64)
-    recovery.combine_pairs(counts, weights, bounds, constant, scale, out)
-    expected = naive.combine_pairs(counts, weights, bounds, constant, scale)
+    recovery.combine_pairs(counts, weights, on, bounds, constant, tilt, scale, out)
+    expected = naive.combine_pairs(counts, weights, on, bounds, constant, tilt, scale)
     # Sums of up to 12 terms as large as 3 * top, in float32.
     np.testing.assert_allclose(out, expected, 2e-6, 1e-5 * top)
 

@@ -41,10 +41,8 @@ def counts_law(mean: float, read_noise: float, offset: int, size: int) -> np.nda
     """P(code = 0 .. size - 1) of a Poisson charge plus Gaussian read noise, rounded, at 1 DN/e-."""
     n = np.arange(stats.poisson.ppf(1 - 1e-15, mean) + 2)
     edges = np.arange(size + 1) - 0.5 - offset
-    if read_noise:
-        below = stats.norm.cdf((edges[:, None] - n) / read_noise)
-    else:
-        below = (edges[:, None] > n).astype(float)
+    away = edges[:, None] - n
+    below = stats.norm.cdf(away / read_noise) if read_noise else (away > 0).astype(float)
     return np.diff(below @ stats.poisson.pmf(n, mean))
 
 
@@ -107,16 +105,26 @@ def approximate_law(mean: float) -> tuple[np.ndarray, np.ndarray]:
 MEANS = np.concatenate([np.geomspace(1e-3, 1, 40), np.geomspace(1.05, 300, 80)])
 
 
-@pytest.mark.parametrize(("read_noise", "claimed"), [(3.0, 6.3e-3), (13.0, 1.5e-3)])
-def test_error_of_the_approximate_law_with_read_noise(read_noise: float, claimed: float) -> None:
-    """Distribution function of charge + read noise against the Poisson law's, over all light levels.
+@pytest.mark.parametrize(
+    ("read_noise", "above", "claimed"),
+    [
+        (3.0, 0.0, 6.3e-3),
+        (3.0, 2.0, 1.5e-3),
+        (3.0, 10.0, 7.8e-4),
+        (13.0, 0.0, 1.45e-3),
+        (13.0, 2.0, 1.0e-4),
+        (13.0, 10.0, 9.6e-5),
+    ],
+)
+def test_error_of_the_approximate_law_with_read_noise(read_noise: float, above: float, claimed: float) -> None:
+    """Distribution function of charge + read noise against the Poisson law's, from a light level up.
 
     The worst light is the least: the mean is then 0.047 e- too high, and 0.047 / (sqrt(2 pi) read noise)
     follows.
     """
     assert read_noise >= MASKING_READ_NOISE_E
     worst = 0.0
-    for mean in MEANS:
+    for mean in MEANS[above <= MEANS]:
         x = np.linspace(mean - 6 * (read_noise + mean**0.5), mean + 6 * (read_noise + mean**0.5), 600)
         k, p = approximate_law(mean)
         n = np.arange(stats.poisson.ppf(1 - 1e-14, mean) + 2)
@@ -207,16 +215,9 @@ def test_extreme_light_saturates() -> None:
         assert np.all(camera().expose(np.full((1, 8, 8), mean), 1e-3) == 10_000)
 
 
-@pytest.mark.xfail(
-    raises=(AssertionError, RuntimeWarning),
-    reason="photons above the largest float32 pass the check and come out as 0 or full at random",
-)
-def test_light_beyond_float32_is_refused_or_saturates() -> None:
-    try:
-        counts = camera().expose(np.full((1, 8, 8), 1e39), 1e-3)
-    except ValueError:
-        return
-    assert np.all(counts == 10_000)
+def test_light_beyond_float32_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"must be >= 0 and finite as float32$"):
+        camera().expose(np.full((1, 8, 8), 1e39), 1e-3)
 
 
 @pytest.mark.parametrize("read_noise", [0.5, 13.0])
@@ -281,9 +282,7 @@ def test_odd_shapes(shape: tuple[int, int, int]) -> None:
 def test_type_and_layout_of_the_light_change_nothing(dtype: type, order: str) -> None:
     light = np.arange(2 * 5 * 7, dtype=np.float32).reshape(2, 5, 7)
     expected = camera(read_noise_e=2.0).expose(light, 1e-3)
-    assert np.array_equal(
-        camera(read_noise_e=2.0).expose(np.array(light, dtype, order=order), 1e-3), expected
-    )
+    assert np.array_equal(camera(read_noise_e=2.0).expose(np.array(light, dtype, order=order), 1e-3), expected)
 
 
 def test_camera_by_name_card_and_mapping() -> None:
@@ -301,10 +300,6 @@ def test_camera_by_name_card_and_mapping() -> None:
         camera(read_noise=1.0)
 
 
-@pytest.mark.xfail(
-    raises=pytest.fail.Exception,
-    reason="an offset at or above the converter's range is accepted and makes the gain negative",
-)
 def test_offset_beyond_the_converter_is_refused() -> None:
     with pytest.raises(ConfigError):
         camera(adc_bits=8, offset_dn=300.0, gain_dn_per_e=None)

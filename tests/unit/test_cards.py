@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from opu_sim.cards import (
+    MAX_INTENSITY_NOISE,
     CameraCard,
     IdealCard,
     OpuCard,
@@ -19,6 +20,7 @@ from opu_sim.cards import (
 )
 from opu_sim.config import shipped_folder, shipped_names
 from opu_sim.errors import ConfigError
+from opu_sim.laser import Laser
 
 DEVICES = device_names()
 OPUS = [name for name in DEVICES if isinstance(load_card(name), OpuCard)]
@@ -34,9 +36,7 @@ def stale(model: type[BaseModel], sources: Mapping[str, Any], prefix: str = "") 
     for key, source in sources.items():
         field = model.model_fields.get(key)
         inner = field.annotation if field else None
-        if field is None or isinstance(source, Mapping) != (
-            isinstance(inner, type) and issubclass(inner, BaseModel)
-        ):
+        if field is None or isinstance(source, Mapping) != (isinstance(inner, type) and issubclass(inner, BaseModel)):
             yield f"{prefix}{key}"
         elif isinstance(source, Mapping):
             yield from stale(inner, source, f"{prefix}{key}.")  # type: ignore[arg-type]
@@ -110,9 +110,7 @@ def test_no_source_of_a_camera_is_stale(name: str) -> None:
 
 
 def test_stale_and_missing_sources_would_be_noticed() -> None:
-    card = load_card(
-        "lighton-aurora", {"sources.laser.colour": "x", "sources.dmd.rows": " ", "sources.lens": {}}
-    )
+    card = load_card("lighton-aurora", {"sources.laser.colour": "x", "sources.dmd.rows": " ", "sources.lens": {}})
     assert list(stale(OpuCard, card.sources)) == ["laser.colour", "lens"]
     assert unsourced(card) == ["dmd.rows"]
     card = load_card("lighton-aurora", {"sources.laser": "a catalogue"})
@@ -185,19 +183,35 @@ def test_two_loads_share_nothing() -> None:
     assert load_card("lighton-aurora").sources["laser"]["power_mw"] != "spoilt"
 
 
-# What follows fails today; each reason says what a user sees. Strict: delete the mark with the fix.
-
-
-@pytest.mark.xfail(reason="accepted; the gain is then negative, and project dies of a complex number")
 @pytest.mark.parametrize("offset", [255.0, 300.0])
 def test_an_offset_above_the_converter_s_range_is_refused(offset: float) -> None:
     table = load_camera_card("cmv2000").model_dump()
     assert load_camera_card({**table, "offset_dn": 254.0}).gain > 0
-    with pytest.raises(ConfigError, match="offset_dn"):
+    complaint = rf"^camera card: offset_dn = {offset}: must be < 255, the largest code of 8 bits$"
+    with pytest.raises(ConfigError, match=complaint):
         load_camera_card({**table, "offset_dn": offset})
+    with pytest.raises(ConfigError, match=rf"\.toml: camera\.offset_dn = {offset}: must be < 255"):
+        load_card("lighton-aurora", {"camera.offset_dn": offset})
 
 
-@pytest.mark.xfail(reason="accepted; building the device then ends in AttributeError: 'int' has no 'get'")
 def test_a_source_table_that_is_a_number_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"sources\.laser"):
         load_card("lighton-aurora", {"sources.laser": 3})
+    with pytest.raises(ConfigError, match=r"sources\.dmd\.rows = 3: must be a text$"):
+        load_card("lighton-aurora", {"sources.dmd.rows": 3})
+
+
+def test_light_that_flickers_below_zero_is_refused() -> None:
+    # sqrt(RIN / (2 t)): 0.707 at -60 dB/Hz and 1 us, 0.035 at 400 us.
+    noisy = {"laser.rin_db_per_hz": -60.0}
+    card = load_card("lighton-aurora", noisy)
+    assert isinstance(card, OpuCard)
+    assert Laser(card.laser).intensity_noise(card.timing.exposure_us * 1e-6) < MAX_INTENSITY_NOISE
+    for exposure_us in (1.0, 49.0, 1e-320):
+        with pytest.raises(ConfigError) as caught:
+            load_card("lighton-aurora", {**noisy, "timing.exposure_us": exposure_us})
+        assert str(caught.value).endswith(
+            f"lighton-aurora.toml: laser.rin_db_per_hz = -60.0 with timing.exposure_us = {exposure_us!r}: "
+            "relative intensity noise of one exposure must be < 0.1"
+        )
+    load_card("lighton-aurora", {**noisy, "timing.exposure_us": 51.0})

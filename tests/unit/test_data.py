@@ -396,16 +396,12 @@ class TestFetch:
         one_line(info, "127.0.0.1", next(iter(small.files)))
         assert cached() == []
 
-    def test_second_home_is_asked(
-        self, small: Source, monkeypatch: pytest.MonkeyPatch, unreachable: str
-    ) -> None:
+    def test_second_home_is_asked(self, small: Source, monkeypatch: pytest.MonkeyPatch, unreachable: str) -> None:
         replaced(monkeypatch, small, (unreachable + "/", *small.urls))
         fetch("mnist")
         assert cached() == sorted(small.files)
 
-    def test_every_home_is_named(
-        self, small: Source, monkeypatch: pytest.MonkeyPatch, unreachable: str
-    ) -> None:
+    def test_every_home_is_named(self, small: Source, monkeypatch: pytest.MonkeyPatch, unreachable: str) -> None:
         replaced(monkeypatch, small, (f"{unreachable}/a/", f"{unreachable}/b/"))
         with pytest.raises(ConfigError) as info:
             fetch("mnist")
@@ -433,9 +429,7 @@ class TestFetch:
             fetch("mnist")
         one_line(info, tmp_path / "cache")
 
-    def test_progress_on_stderr_only_when_asked(
-        self, small: Source, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_progress_on_stderr_only_when_asked(self, small: Source, capfd: pytest.CaptureFixture[str]) -> None:
         fetch("mnist")
         assert capfd.readouterr() == ("", "")
         folder = fetch("mnist", progress=True)

@@ -67,9 +67,7 @@ def test_field_without_noise_is_that_of_the_modes(contrast: float) -> None:
     off = contrast**-0.5
     T = opu.arm.medium.matrix()[1:-1].astype(np.complex128)
     mirrors_left = (912 * 1140 % 100) / (912 * 1140 // 100)
-    leftover = (
-        off * mirrors_left**0.5 * (opu.arm.medium.column(0)[0] + 1j * opu.arm.medium.column(0)[1])[0, 1:-1]
-    )
+    leftover = off * mirrors_left**0.5 * (opu.arm.medium.column(0)[0] + 1j * opu.arm.medium.column(0)[1])[0, 1:-1]
     true = (b + off * (1.0 - b)) @ T.T + leftover
     got = recovered(opu, b)
     assert opu.camera.saturated == 0
@@ -109,9 +107,7 @@ def band_energy(frames: np.ndarray, reach: int) -> tuple[float, float]:
 def test_order_zero_is_clear_of_the_side_band() -> None:
     """|s|^2 of a field of 16 lines has lines -15 .. 15; the side band begins at line 16."""
     rng = np.random.default_rng(4)
-    modes = (rng.standard_normal((3, MODES, MODES)) + 1j * rng.standard_normal((3, MODES, MODES))).astype(
-        np.complex64
-    )
+    modes = (rng.standard_normal((3, MODES, MODES)) + 1j * rng.standard_normal((3, MODES, MODES))).astype(np.complex64)
     speckle = np.abs(interpolated(modes, PIXELS_PER_MODE).astype(np.complex128)) ** 2
     side, zero = band_energy(speckle, 15)
     assert side < 1e-12 * zero

@@ -71,9 +71,7 @@ def test_singular_values_follow_marchenko_pastur() -> None:
     assert distance_to_marchenko_pastur(smeared) > 0.08
 
 
-@pytest.mark.parametrize(
-    ("n_in", "n_outputs", "first_output"), [(1, 1, 0), (37, 11, 5), (200, 3, -1), (64, 40, 17)]
-)
+@pytest.mark.parametrize(("n_in", "n_outputs", "first_output"), [(1, 1, 0), (37, 11, 5), (200, 3, -1), (64, 40, 17)])
 def test_entries_depend_on_seed_output_and_input_alone(n_in: int, n_outputs: int, first_output: int) -> None:
     whole = StoredMedium(4, 200, 60, first_output=-1).matrix()
     part = StoredMedium(4, n_in, n_outputs, first_output=first_output)
@@ -135,7 +133,5 @@ def test_threads_change_nothing(n_in: int) -> None:
 
 
 def test_matrix_too_large_for_this_computer() -> None:
-    with pytest.raises(
-        DeviceError, match=r"n_in x n_out = 1099511627776 x 1048576: .* half of this computer's memory"
-    ):
+    with pytest.raises(DeviceError, match=r"n_in x n_out = 1099511627776 x 1048576: .* half of this computer's memory"):
         StoredMedium(0, 2**40, 2**20)

@@ -222,9 +222,7 @@ def test_softmax_is_stable_at_huge_logits(dtype: type) -> None:
 
 
 @given(
-    logits=hnp.arrays(
-        np.float64, st.tuples(st.integers(1, 6), st.integers(2, 12)), elements=st.floats(-1e4, 1e4)
-    ),
+    logits=hnp.arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(2, 12)), elements=st.floats(-1e4, 1e4)),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_softmax_error_rows_sum_to_zero(logits: np.ndarray, seed: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from opu_sim import Opu, load_device
 from opu_sim.cards import OpuCard, load_card
-from opu_sim.errors import DeviceError
+from opu_sim.errors import ConfigError, DeviceError
 from opu_sim.power import FrameClock, Ledger, PowerBudget, summary, teraops_peak
 
 AURORA = "lighton-aurora"
@@ -137,9 +137,7 @@ def test_at_the_default_the_trigger_sets_the_period() -> None:
         "link",
     ],
 )
-def test_each_stage_can_be_the_bottleneck(
-    slow: dict[str, float], period_us: float, quick: dict[str, float]
-) -> None:
+def test_each_stage_can_be_the_bottleneck(slow: dict[str, float], period_us: float, quick: dict[str, float]) -> None:
     assert clock(**slow).period_s == pytest.approx(period_us * 1e-6, rel=1e-9)
     assert clock(**slow).rate_hz == pytest.approx(1e6 / period_us, rel=1e-9)
     # A value that just stays below the trigger's 500 us changes nothing.
@@ -209,9 +207,7 @@ TERNARY = np.array([[1, 0, -1, 1, 0]], dtype=np.float32)
 GREY = np.array([[0.5, 0, -1, 2, 0]], dtype=np.float32)
 
 
-@pytest.mark.parametrize(
-    ("name", "a_pattern", "calibration"), [(AURORA, 2, 2 * 64), ("light-in-the-loop", 1, 64)]
-)
+@pytest.mark.parametrize(("name", "a_pattern", "calibration"), [(AURORA, 2, 2 * 64), ("light-in-the-loop", 1, 64)])
 def test_frames_of_a_projection(name: str, a_pattern: int, calibration: int) -> None:
     opu = device(name)
     assert opu.ledger.frames == calibration
@@ -381,18 +377,10 @@ def test_delivered_optical_and_peak_of_a_running_device() -> None:
     assert report["teraops_delivered"] < report["teraops_optical"] < report["teraops_peak"]
 
 
-# What follows fails today; each reason says what a user sees. Strict: delete the mark with the fix.
-
-
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(
-            AURORA,
-            marks=pytest.mark.xfail(
-                reason="two passes of intensity patterns are charged as one: halved like anchor pairs"
-            ),
-        ),
+        AURORA,
         "light-in-the-loop",
     ],
 )
@@ -404,7 +392,6 @@ def test_intensity_pays_latency_once_a_pass_of_patterns(name: str) -> None:
         assert opu.ledger.passes - before == passes, patterns
 
 
-@pytest.mark.xfail(reason="restore keeps the caller's stage tables and goes on writing into them")
 def test_restore_does_not_tie_the_ledger_to_the_state() -> None:
     opu = device()
     state = opu.ledger.state()
@@ -412,3 +399,20 @@ def test_restore_does_not_tie_the_ledger_to_the_state() -> None:
     opu.ledger.restore(state)
     opu.project(BINARY)
     assert state == kept
+
+
+def test_restore_of_an_incomplete_state_names_what_is_missing_and_changes_nothing() -> None:
+    ledger = Ledger(frames=3, stage_s={"exposure": 1.0})
+    before = ledger.state()
+    state = {key: value for key, value in Ledger().state().items() if key not in ("joules", "stage_s")}
+    with pytest.raises(ConfigError, match=r"^ledger: joules, stage_s missing; "):
+        ledger.restore(state)
+    assert ledger.state() == before
+
+
+def test_a_part_may_state_one_source_or_none() -> None:
+    shipped = card(sources__dmd="a catalogue", sources__laser="a catalogue")
+    stages = {stage.name: stage.source for stage in PowerBudget(shipped, clock()).stages}
+    assert stages["dmd"] == "not stated"
+    assert stages["laser"].endswith("; not stated")
+    assert stages["camera"] == shipped.sources["camera"]["watts"]

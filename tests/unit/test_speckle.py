@@ -51,9 +51,7 @@ def test_interpolation_passes_through_the_modes_and_keeps_energy(shape: tuple[in
     assert fine.shape == (*shape[:-2], shape[-2] * factor, shape[-1] * factor)
     assert_allclose(fine[..., ::factor, ::factor], modes, atol=2e-6)
     # Parseval: the mean power stays, for every single field.
-    before, after = (
-        np.mean(np.abs(field.astype(np.complex128)) ** 2, axis=(-2, -1)) for field in (modes, fine)
-    )
+    before, after = (np.mean(np.abs(field.astype(np.complex128)) ** 2, axis=(-2, -1)) for field in (modes, fine))
     assert_allclose(after, before, rtol=2e-6)
 
 
