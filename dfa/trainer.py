@@ -49,6 +49,8 @@ class Trainer:
         Written after each epoch and on interruption.
     on_step : called after each batch with (epoch, step, steps)
     should_stop : asked after each batch; True saves and raises `Interrupted`
+    data : Dataset or None
+        The experiment's data, where it is at hand already.
     """
 
     def __init__(
@@ -57,9 +59,10 @@ class Trainer:
         checkpoint_path: Path | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
+        data: Dataset | None = None,
     ) -> None:
         self.experiment = experiment
-        self.data: Dataset = load_dataset(
+        self.data = data or load_dataset(
             experiment.data.name, validation=experiment.data.validation, seed=experiment.seed
         )
         sizes = [self.data.train_x.shape[1], *experiment.model.hidden, self.data.classes]
@@ -106,11 +109,12 @@ class Trainer:
             `should_stop` said so; a later run that loads the checkpoint goes on bit for bit.
         """
         while self.progress.epoch < self.experiment.trainer.epochs:
-            self._epoch()
+            self.fit_epoch()
             self.save()
         return self.progress.history
 
-    def _epoch(self) -> None:
+    def fit_epoch(self) -> None:
+        """Train to the end of the present epoch and add its row to the history."""
         progress, batch_size = self.progress, self.experiment.trainer.batch_size
         # The order depends on the epoch's number alone, so a resumed epoch finds the same batches.
         order = stream(self.experiment.seed, "data.order", progress.epoch).permutation(len(self.data.train_x))

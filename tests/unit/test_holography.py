@@ -93,6 +93,20 @@ def test_projection_is_the_real_part() -> None:
     assert np.sqrt(np.mean((y - np.sqrt(2 / 100) * x @ T.imag.T) ** 2)) > t.std()
 
 
+def test_projection_is_what_the_frames_demodulate_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the number of frames worked on at once changes nothing, to the last bit."""
+    opu = device(20, 600)
+    recovery, b = holography(opu), binary(7, 20)
+    field = recovered(opu, b, frame=40)[:, :600]
+    measured = recovery._measure(b, 40)
+    assert np.abs(measured * recovery._kept - field.real).max() < 1e-6 * np.abs(field).max()
+    assert recovered(opu, b, frame=40).dtype == np.complex64
+    frame_bytes = 3 * SIZE * SIZE * 5
+    for frames in (0.5, 1, 3, 6):
+        monkeypatch.setattr("opu_sim.holography._CHUNK_BYTES", int(frames * frame_bytes))
+        assert np.array_equal(recovery._measure(b, 40), measured)
+
+
 def band_energy(frames: np.ndarray, reach: int) -> tuple[float, float]:
     """Energy of frames in the side band, and outside of it and of the lines within `reach` of zero."""
     spectrum = np.abs(scipy.fft.fft2(frames.astype(np.float64))) ** 2

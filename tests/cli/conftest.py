@@ -1,0 +1,53 @@
+"""`opu` as users run it: a process of its own, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Opu = Callable[..., subprocess.CompletedProcess[str]]
+COMMAND = [sys.executable, "-m", "benchmarks"]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's, without the data folders and the terminal of whoever runs the tests."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("OPU_") and k not in ("COLUMNS", "FORCE_COLOR")}
+    return {**own, **changes}
+
+
+@pytest.fixture
+def opu(tmp_path: Path) -> Opu:
+    def call(*arguments: str | Path, cwd: Path = tmp_path, **changes: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*COMMAND, *map(str, arguments)],
+            cwd=cwd,
+            env=environment(**changes),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return call
+
+
+@pytest.fixture
+def refused(opu: Opu) -> Callable[..., str]:
+    """Runs a command that must end with status 2 and one line on stderr, which is returned without its `opu: `."""
+
+    def call(*arguments: str | Path, **kwargs: str) -> str:
+        done = opu(*arguments, **kwargs)
+        assert done.returncode == 2, done.stderr
+        assert done.stdout == ""
+        assert done.stderr.splitlines(keepends=True) == [done.stderr]
+        assert done.stderr.startswith("opu: ")
+        assert done.stderr.endswith("\n")
+        assert "Traceback" not in done.stderr
+        return done.stderr.removeprefix("opu: ").rstrip("\n")
+
+    return call
