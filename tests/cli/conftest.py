@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import COMMAND, environment
 
 Opu = Callable[..., subprocess.CompletedProcess[str]]
-COMMAND = [sys.executable, "-m", "benchmarks"]
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """This process's, without the data folders and the terminal of whoever runs the tests."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith("OPU_") and k not in ("COLUMNS", "FORCE_COLOR")}
-    return {**own, **changes}
 
 
 @pytest.fixture

@@ -163,6 +163,17 @@ def test_history_and_steps() -> None:
     assert trainer.feedback.projector.ledger.projections == 3 * 1200
 
 
+def test_training_figures_are_means_over_the_epoch_s_samples() -> None:
+    """With steps too small to change a weight, every epoch sees the network that `evaluate` sees."""
+    chosen = experiment("bp", trainer__batch_size=500, trainer__learning_rate=1e-30)
+    with Trainer(chosen) as trainer:
+        history = trainer.fit()
+        wanted = trainer.evaluate(trainer.data.train_x, trainer.data.train_y)
+    for row in history:
+        assert row["train_accuracy"] == pytest.approx(wanted["accuracy"], abs=1e-12)
+        assert row["train_loss"] == pytest.approx(wanted["loss"], rel=1e-5)
+
+
 def test_no_validation_set() -> None:
     with Trainer(experiment("bp", data__validation=0, trainer__epochs=1)) as trainer:
         (row,) = trainer.fit()
