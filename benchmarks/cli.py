@@ -82,7 +82,7 @@ def train(
     console.training_table(result, folder)
 
 
-@device_app.command("list")
+@device_app.command("list", epilog="Example: opu device list")
 def device_list() -> None:
     """Names of the shipped devices, with a line on each."""
     from opu_sim.cards import device_names, load_card
@@ -113,7 +113,7 @@ def device_show(
         console.device_tables(document)
 
 
-@data_app.command("list")
+@data_app.command("list", epilog="Example: OPU_DATA_DIR=~/data opu data list")
 def data_list() -> None:
     """Data sets, their licence, and where they are found now."""
     from dfa.data import catalogue
@@ -141,7 +141,10 @@ def bench_throughput(
     from benchmarks.plots_throughput import plot as draw
     from benchmarks.plots_throughput import table
     from benchmarks.throughput import measure
+    from dfa.checkpoint import make_writable
 
+    if plot is not None:
+        make_writable(plot.parent, "--plot")
     document = measure(quick=quick, progress=console.note)
     _report(document, as_json, *table(document))
     if plot is not None:
@@ -162,9 +165,11 @@ def bench_training(
     """All five methods on one experiment: accuracy over seeds, host seconds an epoch, device TeraOPS and watts."""
     from benchmarks import console
     from benchmarks.training import measure, table
-    from dfa.checkpoint import write_atomic
+    from dfa.checkpoint import make_writable, write_atomic
     from opu_sim.config import parse_assignment
 
+    if out is not None:
+        make_writable(out.parent, "--out")
     settings = dict(parse_assignment(text) for text in set_ or [])
     document = measure(experiment, seeds, settings, progress=console.note)
     if out is not None:
@@ -184,8 +189,8 @@ def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: li
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 1, 2 (the user's input) or 130 (interrupted)."""
-    # Idle OpenMP threads that spin would slow down BLAS, which has threads of its own.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Idle BLAS threads spin for 25 ms by default and slow down the kernels' own threads; see also `opu_sim`.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
     from benchmarks.failures import exit_status
 
     return exit_status(lambda: app(args=arguments, standalone_mode=False, prog_name="opu"))

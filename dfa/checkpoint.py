@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -50,16 +49,38 @@ def load(path: Path, config_sha256: str) -> tuple[dict[str, NDArray[Any]], dict[
     if not path.is_file():
         raise ConfigError(f"{path}: no checkpoint to resume from")
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         header = json.loads(str(arrays.pop("header")))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise ConfigError(f"{path}: damaged checkpoint: {str(error).splitlines()[0]}") from None
-    if header["version"] != VERSION:
-        raise ConfigError(f"{path}: checkpoint version {header['version']}; this program reads {VERSION}")
-    if header["config_sha256"] != config_sha256:
+        version, sha256, state = int(header["version"]), str(header["config_sha256"]), dict(header["state"])
+    except Exception as error:  # a damaged archive raises almost anything, from zipfile's own errors to RuntimeError
+        raise ConfigError(f"{path}: damaged checkpoint: {type(error).__name__}: {_first_line(error)}") from None
+    if version != VERSION:
+        raise ConfigError(f"{path}: checkpoint version {version}; this program reads {VERSION}")
+    if sha256 != config_sha256:
         raise ConfigError(
-            f"{path}: checkpoint of another configuration (sha256 {header['config_sha256'][:12]}, this run is "
+            f"{path}: checkpoint of another configuration (sha256 {sha256[:12]}, this run is "
             f"{config_sha256[:12]}); resume with the config.toml beside it, or choose another --out"
         )
-    return arrays, header["state"]
+    return arrays, state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0]
+
+
+def make_writable(folder: Path, option: str) -> None:
+    """Create a folder if need be and make sure that it can be written.
+
+    Raises
+    ------
+    ConfigError
+        It cannot; the line names the option.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(f"{option} {folder}: cannot be written: {error.strerror}") from None

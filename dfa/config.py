@@ -12,7 +12,7 @@ import tomli_w
 from pydantic import Field
 
 from opu_sim.cards import load_card
-from opu_sim.config import Section, find_toml, merged, nested, read_toml, refused, validated
+from opu_sim.config import Section, find_toml, merged, nested, read_toml, refused, shipped_names, validated
 
 METHODS = ("bp", "dfa", "dfa-ternary", "odfa", "shallow")
 Method = Literal["bp", "dfa", "dfa-ternary", "odfa", "shallow"]
@@ -57,7 +57,7 @@ class TrainerConfig(Section):
 class Experiment(Section):
     """A resolved experiment. `device` holds the card's name and overrides below it, such as camera.adc_bits."""
 
-    name: str
+    name: Annotated[str, Field(pattern=r"^[\w.+-]+$")]
     description: str = ""
     method: Method
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -88,6 +88,8 @@ class Experiment(Section):
     def sha256(self) -> str:
         """Hash of everything that decides the numbers of the run."""
         content = {key: value for key, value in self.table().items() if key != "description"}
+        card = load_card(self.device_name, flattened(self.device_overrides))
+        content["device"] = card.model_dump(mode="json", exclude={"description", "sources"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -131,6 +133,10 @@ def load_experiment(
     experiment = validated(Experiment, merged(table, changes), str(path))
     if not isinstance(experiment.device.get("name"), str):
         raise refused(f"{path}: device.name: missing; it names the device card")
+    # A user's card may lie beside the experiment; its full path then lets config.toml run again from anywhere.
+    card = find_toml("devices", experiment.device_name, beside=path.parent)
+    if experiment.device_name not in shipped_names("devices"):
+        experiment = experiment.model_copy(update={"device": experiment.device | {"name": str(card.resolve())}})
     load_card(experiment.device_name, flattened(experiment.device_overrides))
     return experiment
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dfa import checkpoint, provenance
-from dfa.checkpoint import write_atomic
+from dfa.checkpoint import make_writable, write_atomic
 from dfa.config import Experiment
 from dfa.plots import camera_frame_figure, history_figure, save_png
 from dfa.trainer import Trainer
@@ -35,28 +34,22 @@ def default_folder(experiment: Experiment, *, resume: bool) -> Path:
     return next(folder for folder in candidates if not folder.exists())
 
 
-def prepare(folder: Path, *, resume: bool) -> None:
-    """Make sure that the folder can be written and that nothing is overwritten.
+def check(folder: Path, *, resume: bool) -> None:
+    """Make sure that a new run overwrites nothing and that a resumed one has a checkpoint; creates nothing.
 
     Raises
     ------
     ConfigError
-        It cannot be created or written, it holds another run, or there is no run in it to resume.
+        The folder holds another run, there is no run in it to resume, or it cannot be looked into.
     """
-    if resume:
-        if not (folder / checkpoint.FILE).is_file():
-            raise ConfigError(f"{folder / checkpoint.FILE}: no checkpoint to resume from")
-    else:
-        held = [name for name in _OWN_FILES if (folder / name).exists()]
-        if held:
-            raise ConfigError(f"--out {folder}: already holds {held[0]}; use --resume, or choose another folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.write_bytes(b"")
-        probe.unlink()
+        held = [name for name in _OWN_FILES if (folder / name).exists()]
     except OSError as error:
-        raise ConfigError(f"--out {folder}: cannot be written: {error.strerror}") from None
+        raise ConfigError(f"--out {folder}: cannot be used: {error.strerror}") from None
+    if resume and checkpoint.FILE not in held:
+        raise ConfigError(f"{folder / checkpoint.FILE}: no checkpoint to resume from")
+    if held and not resume:
+        raise ConfigError(f"--out {folder}: already holds {held[0]}; use --resume, or choose another folder")
 
 
 def train(
@@ -77,11 +70,15 @@ def train(
         `should_stop` said so; the checkpoint is written.
     """
     started_at = provenance.now()
-    prepare(folder, resume=resume)
+    check(folder, resume=resume)
+    # Data and device are checked before the folder is made: a refused run leaves nothing.
     trainer = Trainer(experiment, folder / checkpoint.FILE, on_step, should_stop)
+    make_writable(folder, "--out")
     with trainer:
         if resume:
             trainer.resume()
+        else:
+            trainer.save()  # so that a run killed in its first epoch can be resumed, too
         write_atomic(folder / "config.toml", experiment.to_toml().encode())
         trainer.fit()
         result = _result(trainer, started_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -21,6 +22,7 @@ from dfa.interruption import Interrupted
 from dfa.losses import LOSSES
 from dfa.network import MLP
 from dfa.optimizers import Optimizer, make_optimizer
+from opu_sim.errors import ConfigError
 from opu_sim.rng import stream
 
 
@@ -134,9 +136,11 @@ class Trainer:
     def _step(self, batch: NDArray[np.intp]) -> None:
         progress, network = self.progress, self.network
         x, labels = self.data.train_x[batch], self.data.train_y[batch]
-        logits = network.forward(x)
+        with np.errstate(over="ignore", invalid="ignore"):  # a loss that overflows is refused below, in one line
+            logits = network.forward(x)
+            loss, error = self.loss(logits, labels)
+        self._refuse_divergence(loss)
         progress.correct += int(np.count_nonzero(logits.argmax(axis=1) == labels))
-        loss, error = self.loss(logits, labels)
         self.feedback.backward(network, error)
         if progress.step == max(len(self.data.train_x) // self.experiment.trainer.batch_size, 1) - 1:
             # The last full batch: the angle of the very update that is about to be applied.
@@ -168,9 +172,19 @@ class Trainer:
 
     def evaluate(self, x: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
         """Accuracy and mean loss of the present weights."""
-        logits = self.network.predict(x)
-        loss, _ = self.loss(logits, labels)
+        with np.errstate(over="ignore", invalid="ignore"):
+            logits = self.network.predict(x)
+            loss, _ = self.loss(logits, labels)
+        self._refuse_divergence(loss)
         return {"accuracy": float(np.mean(logits.argmax(axis=1) == labels)), "loss": loss}
+
+    def _refuse_divergence(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            rate = self.experiment.trainer.learning_rate
+            raise ConfigError(
+                f"trainer.learning_rate = {rate:g}: training diverged in epoch {self.progress.epoch + 1} (the loss is "
+                f"{loss}); must be smaller"
+            )
 
     def save(self) -> None:
         """Write the checkpoint, if the run has one."""
@@ -195,6 +209,10 @@ class Trainer:
         if self.checkpoint_path is None:
             raise ValueError("checkpoint_path: this trainer was built without one")
         arrays, state = checkpoint.load(self.checkpoint_path, self.experiment.sha256)
+        wanted = {f"parameter_{i}" for i in range(len(self.network.parameters))}
+        wanted |= {f"optimizer_{name}" for name in self.optimizer.state()}
+        if missing := sorted(wanted - set(arrays)):
+            raise ConfigError(f"{self.checkpoint_path}: damaged checkpoint: {missing[0]} is missing")
         for i, parameter in enumerate(self.network.parameters):
             parameter[...] = arrays[f"parameter_{i}"]
         prefix = "optimizer_"

@@ -92,7 +92,7 @@ def test_misspelt_key_in_a_file(refused: Refused, tmp_path: Path) -> None:
     assert refused("train", "mine.toml") == "mine.toml: trainer.epoch: unknown key; did you mean 'epochs'?"
     edited(AURORA, tmp_path / "card.toml", ("power_mw = 100.0", "power_mW = 100.0"))
     message = refused("train", "--device", "card.toml")
-    assert message == "card.toml: laser.power_mW: unknown key; did you mean 'power_mw'?"
+    assert message == f"{tmp_path}/card.toml: laser.power_mW: unknown key; did you mean 'power_mw'?"
 
 
 def test_malformed_experiment(refused: Refused, tmp_path: Path) -> None:
@@ -165,18 +165,15 @@ def test_folder_that_cannot_be_written(refused: Refused, tmp_path: Path) -> None
     assert (tmp_path / "file").read_text() == "mine"
 
 
-@pytest.mark.xfail(reason="FileNotFoundError after the whole benchmark")
 def test_bench_result_that_cannot_be_written(refused: Refused) -> None:
     quick = ["--seeds", "1", "--set", "trainer.epochs=1", "--set", "model.hidden=[4]"]
-    assert "--out none/x.json" in refused("bench", "training", *quick, "--out", "none/x.json")
+    assert "--out /proc/none: cannot be written" in refused("bench", "training", *quick, "--out", "/proc/none/x.json")
 
 
-@pytest.mark.xfail(reason="ends in a traceback")
 def test_a_learning_rate_that_diverges(refused: Refused) -> None:
     assert "learning_rate" in refused("train", "--set", "trainer.learning_rate=1e30", "--set", "trainer.epochs=1")
 
 
-@pytest.mark.xfail(reason="relative cards are looked for in the working directory only")
 def test_a_card_beside_the_experiment_s_file(opu: Callable[..., object], tmp_path: Path) -> None:
     """As a camera's file is found beside the device's."""
     (tmp_path / "sub").mkdir()

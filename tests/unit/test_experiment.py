@@ -206,7 +206,6 @@ def test_a_device_that_is_no_table_beside_the_option(tmp_path: Path, value: str)
     assert load_experiment(device_is(tmp_path, value), device="ideal").device == {"name": "ideal"}
 
 
-@pytest.mark.xfail(reason="the hash holds the path of the card, not its content")
 def test_the_hash_sees_a_change_of_the_user_s_own_card(tmp_path: Path) -> None:
     card = tmp_path / "card.toml"
     text = (shipped_folder("devices") / "lighton-aurora.toml").read_text()

@@ -117,7 +117,6 @@ def test_seeds_differ_and_repeat() -> None:
     assert weights(4) != weights(5)
 
 
-@pytest.mark.xfail(reason="KeyError reaches the user")
 def test_a_checkpoint_without_its_arrays_is_refused(tmp_path: Path) -> None:
     from dfa import checkpoint
     from opu_sim.errors import ConfigError
