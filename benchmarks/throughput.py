@@ -90,7 +90,7 @@ def measure(quick: bool = False, progress: Callable[[str], None] | None = None) 
     progress : callable, optional
         Called with a line of text before each row.
     """
-    started_at = provenance.now()
+    origin = provenance.collect(started_at=provenance.now())
     load_average = os.getloadavg()[0]
     rows, skipped = [], []
     for case in cases(quick):
@@ -102,7 +102,7 @@ def measure(quick: bool = False, progress: Callable[[str], None] | None = None) 
             skipped.append({"row": str(case), "reason": str(error)})
     exponents = {recovery: growth_exponent(rows, recovery) for recovery in DEVICES}
     return {
-        **provenance.collect(started_at=started_at),
+        **origin,
         "load_average": load_average,
         "quick": quick,
         "conventions": CONVENTIONS,

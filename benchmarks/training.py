@@ -26,13 +26,13 @@ def measure(
     experiment: str, seeds: int, settings: Mapping[str, Any], progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Train every method with seeds 0 .. seeds - 1 in this process; the JSON document of `opu bench training`."""
-    started_at = provenance.now()
+    resolved = load_experiment(experiment, settings=settings)
+    origin = provenance.collect(config_sha256=resolved.sha256, started_at=provenance.now())
     runs = []
     for seed in range(seeds):
         if progress is not None:
             progress(f"{experiment}: seed {seed} of {seeds}")
         runs.append(_train_in_turns(experiment, seed, settings))
-    resolved = load_experiment(experiment, settings=settings)
     pairs = [(o, d) for run in runs for o, d in zip(run["odfa"]["host_s"], run["dfa"]["host_s"], strict=True)]
     ratios = [optical / digital for optical, digital in pairs][1:] or [pairs[0][0] / pairs[0][1]]
     return {
@@ -46,7 +46,7 @@ def measure(
             "pairs": len(ratios),
         },
         "conventions": CONVENTIONS,
-        "provenance": provenance.collect(config_sha256=resolved.sha256, started_at=started_at),
+        "provenance": origin,
     }
 
 

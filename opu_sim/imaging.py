@@ -65,30 +65,31 @@ class SpeckleImager:
         # Of the pixel's light, the share `decorrelation / M` is new in each frame; see `speckle_photons`.
         self.decorrelation = medium.frame_decorrelation / self.modes.modes
         self._key = stream_key(seed, "medium.frame_decorrelation")
+        # Field of a pattern's frame, on_gain T b + off_field, and of its complement's, that of all inputs ON less T b.
+        all_on = [off + arm.on_gain * on[0] for off, on in zip(arm.off_field, arm.all_on, strict=True)]
+        self._halves = (
+            (np.float32(arm.on_gain), arm.off_field),
+            (np.float32(-arm.on_gain), tuple(part.astype(np.float32) for part in all_on)),
+        )
 
     def photons(
-        self, fields: Field, mirrors_on: NDArray[np.integer], frame: int, *, complement: bool = False
+        self, fields: Field, inputs_on: NDArray[np.integer], frame: int, *, complement: bool = False
     ) -> NDArray[np.float32]:
         """Mean photons [frame, output] of patterns with fields T b [pattern, output + 2].
 
-        One frame a pattern; with `complement` two, the pattern and its complement (all mirrors of the input but
-        those), whose field is that of all mirrors less T b: one propagation is enough for both.
+        One frame a pattern; with `complement` two, the pattern and its complement: one propagation is enough for both.
         """
         arm = self.arm
         step = 2 if complement else 1
-        out = np.empty((step * len(mirrors_on), self.n_out), dtype=np.float32)
+        out = np.empty((step * len(inputs_on), self.n_out), dtype=np.float32)
         energy = arm.photons_per_intensity * arm.laser_energy(frame, len(out))
-        for which in range(step):
-            on = arm.dmd.n_in - mirrors_on if which else mirrors_on
-            gain = np.float32(-arm.on_gain if which else arm.on_gain)
-            offset = arm.off_field
-            if which:
-                offset = tuple(off + arm.on_gain * on_[0] for off, on_ in zip(offset, arm.all_on, strict=True))
+        for which, (gain, offset) in enumerate(self._halves[:step]):
+            on = arm.dmd.n_in - inputs_on if which else inputs_on
             jitter = np.sqrt(arm.brightness(on) * (0.5 * self.decorrelation))
             speckle_photons(
                 *fields,
                 gain,
-                *(part.astype(np.float32) for part in offset),
+                *offset,
                 np.float32(self.modes.weight),
                 jitter.astype(np.float32),
                 np.float32(1.0 - self.decorrelation),
@@ -101,9 +102,9 @@ class SpeckleImager:
             )
         return out
 
-    def counts(self, fields: Field, mirrors_on: NDArray[np.integer], frame: int, *, complement: bool = False) -> Counts:
+    def counts(self, fields: Field, inputs_on: NDArray[np.integer], frame: int, *, complement: bool = False) -> Counts:
         """Counts [frame, output]; see `photons`."""
-        photons = self.photons(fields, mirrors_on, frame, complement=complement)
+        photons = self.photons(fields, inputs_on, frame, complement=complement)
         return self.camera.expose_pixels(photons, self.responsivity, self.dsnu_e, self.arm.exposure_s, frame)
 
     def picture(self, pattern: NDArray[np.uint8], frame: int) -> Counts:
@@ -120,9 +121,9 @@ class SpeckleImager:
         counts: Counts = self.camera.expose(photons[None], arm.exposure_s, frame)[0]
         return counts
 
-    def mean_dn(self, mirrors_on: int) -> float:
+    def mean_dn(self, inputs_on: int) -> float:
         """Mean count above the offset of a pattern with this many inputs ON."""
         card = self.camera.card
-        brightness = float(self.arm.brightness(np.array([mirrors_on]))[0])
+        brightness = float(self.arm.brightness(np.array([inputs_on]))[0])
         electrons = brightness * self.arm.photons_per_intensity * card.quantum_efficiency
         return electrons * card.gain

@@ -70,9 +70,9 @@ class SignalArm:
         """T b, float32 [pattern, output + 2]."""
         return self.medium.propagate(patterns)
 
-    def brightness(self, mirrors_on: NDArray[np.integer]) -> NDArray[np.float32]:
+    def brightness(self, inputs_on: NDArray[np.integer]) -> NDArray[np.float32]:
         """E|F|^2 of patterns with this many inputs ON [pattern]: the number of ON mirrors sets the light."""
-        return (self.on_brightness * mirrors_on + self._off_brightness).astype(np.float32)
+        return (self.on_brightness * inputs_on + self._off_brightness).astype(np.float32)
 
     def laser_energy(self, first_frame: int, frames: int) -> NDArray[np.float32]:
         """Energy of each exposure relative to the mean [frame]."""
