@@ -97,7 +97,8 @@ class Dmd:
         at = first[:-1][two_level]
         patterns[at] = x[two_level] > 0
         # An empty positive pattern takes the weight of the negative one, so that what all frames share cancels.
-        weights[at] = np.where(high > 0, high, np.where(low > 0, low, 1.0))[two_level]
+        # A vector of zeros has the weight 0: its noise is that of no input, not of an input of magnitude 1.
+        weights[at] = np.where(high > 0, high, low)[two_level]
         signed = two_level & (low > 0)
         at = first[:-1][signed] + 1
         patterns[at] = x[signed] < 0

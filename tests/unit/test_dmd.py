@@ -29,7 +29,7 @@ def test_a_binary_vector_is_one_pattern() -> None:
     encoded = Dmd(dmd_card(), 4).encode(x)
     assert counts(encoded) == [1, 1, 1, 1]
     assert np.array_equal(encoded.patterns, x)
-    assert encoded.weights.tolist() == [1, 1, 1, 1]
+    assert encoded.weights.tolist() == [1, 1, 0, 1]
 
 
 def test_a_signed_vector_is_a_positive_and_a_negative_pattern() -> None:
