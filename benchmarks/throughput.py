@@ -123,6 +123,8 @@ def measure_row(case: Case, budget_s: float, min_rounds: int) -> dict[str, Any]:
     """
     names = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, str(numba.get_num_threads()))}
+    # The baselines get BLAS as a user's NumPy has it, not with the short thread timeout of the command line.
+    environment.pop("OPENBLAS_THREAD_TIMEOUT", None)
     job = json.dumps({"case": asdict(case), "budget_s": budget_s, "min_rounds": min_rounds})
     command = [sys.executable, "-m", "benchmarks.throughput", "--row", job]
     root = Path(__file__).parents[1]
