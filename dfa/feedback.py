@@ -30,7 +30,8 @@ def ternarised(error: Array, threshold: float, magnitudes: Literal["one", "two"]
 
     "one": t = sign(e) where |e| > threshold * max|e|, else 0; returned is alpha t with the least-squares magnitude
     alpha = <e, t> / <t, t>. Errors with one large and many small entries then lose their small ones and their zero
-    sum; training drifts (digits, five seeds, Adam: 90 % against 97 % for "two").
+    sum, and training drifts: 90.7 % on digits against 96.9 % for "two" (`opu bench training digits-mlp --seeds 5 --set
+    trainer.ternary_magnitudes=one`, dfa-ternary).
 
     Parameters
     ----------

@@ -26,11 +26,7 @@ class Laser:
         """Relative standard deviation of the energy in one exposure.
 
         An exposure of length t averages white noise over the equivalent bandwidth 1 / (2 t), so the relative
-        variance is RIN / (2 t).
-
-        References
-        ----------
-        Saleh & Teich, Fundamentals of Photonics: bandwidth of an integrator, B = 1/(2T).
+        variance is RIN / (2 t) (RIN as a one-sided density, the usual way to state it).
         """
         if self.card.rin_db_per_hz is None:
             return 0.0

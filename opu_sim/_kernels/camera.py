@@ -17,7 +17,7 @@ _ZERO = np.float32(0.0)
 
 @njit(inline="always")
 def _poisson(mean, bits):  # type: ignore[no-untyped-def]
-    """Exact Poisson draw by inversion (Devroye 1986, ch. X.3.3); for means of some tens."""
+    """Exact Poisson draw by inversion of the distribution function; for means of some tens."""
     u = (float(bits >> np.uint64(11)) + 0.5) * 2.0**-53
     term = math.exp(-mean)
     total = term

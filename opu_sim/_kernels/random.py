@@ -69,7 +69,7 @@ def _bits_float(typingctx: Any, value: Any) -> Any:
 def hash_counter(key: np.uint64, key_2: np.uint64, counter: np.uint64) -> np.uint64:
     """64 random bits of (key, key_2, counter).
 
-    SplitMix64's finaliser (Steele, Lea & Flood 2014, doi 10.1145/2714064.2660195, as published by Vigna) on a
+    SplitMix64's finaliser (Steele, Lea & Flood 2014, doi 10.1145/2660193.2660195, as published by Vigna) on a
     Weyl sequence. `key_2` enters between the two multiplications: with one key alone two frames would read the
     same orbit from two starting points, and among 1e6 full-size frames some would overlap.
     """
