@@ -88,36 +88,27 @@ def _row(method: str, runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text."""
-    header = [
-        "method",
-        "test accuracy [%]",
-        "seeds",
-        "alignment",
-        "host s an epoch",
-        "device s",
-        "J",
-        "W",
-        "TeraOPS",
-    ]
+    header = ["method", "test accuracy [%]", "alignment", "host s an epoch", "device s", "J", "W", "TeraOPS delivered"]
+    header.append("utilisation")
     rows = []
     for row in document["rows"]:
         std = row["accuracy_std"]
         device = row["device"]
-        spent = ["", "", "", ""]
+        spent = ["", "", "", "", ""]
         if device is not None:
             spent = [
                 f"{device['device_s']:.0f}",
                 f"{device['joules']:.0f}",
                 f"{device['watts']:.1f}",
                 f"{device['teraops_delivered']:.2g}",
+                f"{device['utilisation']:.1g}",
             ]
         rows.append(
             [
                 row["method"],
                 f"{100 * row['accuracy_mean']:.2f}" + (f" ± {100 * std:.2f}" if std is not None else ""),
-                str(len(row["accuracies"])),
                 ", ".join(f"{cosine:.2f}" for cosine in row["alignment"]),
-                f"{row['host_s_per_epoch']:.3g}",
+                f"{row['host_s_per_epoch']:.2g}",
                 *spent,
             ]
         )
