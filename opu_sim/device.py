@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from opu_sim.camera import Camera, Counts
 from opu_sim.cards import IdealCard, OpuCard, load_card
 from opu_sim.errors import ConfigError, DeviceError
-from opu_sim.holography import OffAxisRecovery
 from opu_sim.imaging import OutputGrid, SpeckleImager
 from opu_sim.medium import StoredMedium
 from opu_sim.power import FrameClock, Ledger, PowerBudget, summary, teraops_peak
-from opu_sim.recovery import PATTERNS_AT_ONCE, AnchorRecovery, Recovery
+from opu_sim.recovery import PATTERNS_AT_ONCE, AnchorRecovery, OffAxisRecovery, Recovery
 from opu_sim.signal_arm import SignalArm
 
 

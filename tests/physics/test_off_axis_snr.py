@@ -7,7 +7,7 @@ import pytest
 
 from opu_sim import load_device
 from opu_sim.device import Opu
-from opu_sim.holography import OffAxisRecovery
+from opu_sim.recovery import OffAxisRecovery
 
 N_IN, ON, FRAMES = 64, 16, 48
 STILL: dict[str, Any] = {

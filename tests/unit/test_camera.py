@@ -9,7 +9,7 @@ from scipy import stats
 
 from opu_sim import Camera, ConfigError
 from opu_sim._kernels.camera import expose
-from opu_sim.camera import EXACT_BELOW_E, MASKING_READ_NOISE_E
+from opu_sim.camera.sensor import EXACT_BELOW_E, MASKING_READ_NOISE_E
 from opu_sim.cards import load_camera_card
 from opu_sim.rng import stream_key
 

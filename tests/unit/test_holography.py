@@ -8,7 +8,7 @@ import scipy.fft
 
 from opu_sim import ConfigError, load_device
 from opu_sim.device import Opu
-from opu_sim.holography import CARRIER, MODES, PIXELS_PER_MODE, SIZE, OffAxisRecovery
+from opu_sim.recovery.off_axis import CARRIER, MODES, PIXELS_PER_MODE, SIZE, OffAxisRecovery
 from opu_sim.speckle import interpolated
 
 EXACT: dict[str, Any] = {
@@ -103,7 +103,7 @@ def test_projection_is_what_the_frames_demodulate_to(monkeypatch: pytest.MonkeyP
     assert recovered(opu, b, frame=40).dtype == np.complex64
     frame_bytes = 3 * SIZE * SIZE * 5
     for frames in (0.5, 1, 3, 6):
-        monkeypatch.setattr("opu_sim.holography._CHUNK_BYTES", int(frames * frame_bytes))
+        monkeypatch.setattr("opu_sim.recovery.off_axis._CHUNK_BYTES", int(frames * frame_bytes))
         assert np.array_equal(recovery._measure(b, 40), measured)
 
 

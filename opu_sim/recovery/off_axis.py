@@ -22,7 +22,7 @@ from opu_sim.dmd import Encoded
 from opu_sim.errors import ConfigError
 from opu_sim.imaging import OutputGrid
 from opu_sim.medium import Field
-from opu_sim.recovery import PATTERNS_AT_ONCE, vector_chunks
+from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
 from opu_sim.rng import stream_key
 from opu_sim.signal_arm import SignalArm
 

@@ -1,8 +1,6 @@
-"""Linear recovery from intensities: what turns |field|^2 into x @ R.T with a real random R."""
+"""Linear projection without a reference arm: two intensity frames a pattern, and anchors measured once."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,46 +9,11 @@ from opu_sim._kernels.random import normals
 from opu_sim._kernels.recovery import combine_pairs
 from opu_sim.dmd import Encoded
 from opu_sim.imaging import SpeckleImager
+from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
 from opu_sim.rng import stream_key
 
-# Frames worked on at once: their photons and counts stay in the cache. Patterns propagated at once: many more,
-# because each product reads the whole matrix (41 instead of 512 patterns were measured 3 times slower).
+# Counts of the frames worked on at once: they stay in the cache.
 _CHUNK_BYTES = 4 * 2**20
-PATTERNS_AT_ONCE = 512
-
-
-class Recovery(Protocol):
-    """A way to measure a linear projection.
-
-    `frames_per_pattern` new camera frames are shown for each binary pattern; `calibration` frames once, when the
-    device opens. Frames are numbered by the caller, and a frame's number fixes its noise.
-    """
-
-    frames_per_pattern: int
-    calibration_frames: int
-
-    def calibrate(self) -> None:
-        """Measure the constants of the method on frames 0 .. calibration_frames - 1."""
-        ...
-
-    def project(self, encoded: Encoded, frame: int) -> NDArray[np.float32]:
-        """Linear projection [vector, output] of encoded vectors; the first frame is number `frame`."""
-        ...
-
-    def matrix(self) -> NDArray[np.float32]:
-        """Effective real matrix R [output, input], with E[project(x)] = x @ R.T and var R = 1 / n_in."""
-        ...
-
-
-def vector_chunks(first: NDArray[np.int64], patterns_at_once: int) -> list[tuple[int, int]]:
-    """Ranges of vectors whose patterns first[v] .. first[v+1]-1 fit in one chunk; at least one vector each."""
-    chunks, start = [], 0
-    while start < len(first) - 1:
-        limit = first[start] + max(patterns_at_once, 1)
-        end = max(int(np.searchsorted(first, limit, side="right")) - 1, start + 1)
-        chunks.append((start, end))
-        start = end
-    return chunks
 
 
 class AnchorRecovery:
