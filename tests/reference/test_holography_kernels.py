@@ -7,8 +7,8 @@ import numba
 import numpy as np
 import pytest
 
-from opu_sim.recovery import off_axis as holography
 from opu_sim._kernels.holography import demodulate_real, hologram_photons
+from opu_sim.recovery import off_axis as holography
 
 FRAMES_AND_TILES = [(0, 2), (1, 1), (3, 2), (2, 5)]
 

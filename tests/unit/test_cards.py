@@ -9,7 +9,6 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from opu_sim.cards import (
-    MAX_INTENSITY_NOISE,
     CameraCard,
     IdealCard,
     OpuCard,
@@ -18,6 +17,7 @@ from opu_sim.cards import (
     load_camera_card,
     load_card,
 )
+from opu_sim.cards.device import MAX_INTENSITY_NOISE
 from opu_sim.config import shipped_folder, shipped_names
 from opu_sim.errors import ConfigError
 from opu_sim.laser import Laser

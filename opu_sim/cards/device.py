@@ -1,0 +1,59 @@
+"""A whole device: one card a kind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from opu_sim.cards.camera import CameraCard
+from opu_sim.cards.dmd import DmdCard
+from opu_sim.cards.laser import LaserCard
+from opu_sim.cards.medium import MediumCard
+from opu_sim.cards.operation import PowerCard, TimingCard
+from opu_sim.cards.quantities import Sources
+from opu_sim.cards.recovery import RecoveryCard
+from opu_sim.config import Section
+
+MAX_INTENSITY_NOISE = 0.1
+"""Largest relative standard deviation of the light of one exposure: far from negative energies."""
+
+
+class OpuCard(Section):
+    """A free-space optical processing unit."""
+
+    kind: Literal["opu"]
+    name: str
+    description: str
+    laser: LaserCard
+    dmd: DmdCard
+    medium: MediumCard
+    camera: CameraCard
+    recovery: RecoveryCard
+    timing: TimingCard
+    power: PowerCard
+    sources: Sources = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _light_stays_positive(self) -> OpuCard:
+        rin, exposure_us = self.laser.rin_db_per_hz, self.timing.exposure_us
+        # Relative variance RIN / (2 t), as in `Laser.intensity_noise`; no division, as t may round to 0.
+        limit = MAX_INTENSITY_NOISE**2 * 2.0 * exposure_us * 1e-6
+        if rin is not None and 10.0 ** (rin / 10.0) >= limit:
+            raise ValueError(
+                f"laser.rin_db_per_hz = {rin!r} with timing.exposure_us = {exposure_us!r}: "
+                f"relative intensity noise of one exposure must be < {MAX_INTENSITY_NOISE}"
+            )
+        return self
+
+
+class IdealCard(Section):
+    """A digital reference: the same interface, no physics, no time, no power."""
+
+    kind: Literal["ideal"]
+    name: str
+    description: str
+    sources: Sources = Field(default_factory=dict)
+
+
+DeviceCard = OpuCard | IdealCard
