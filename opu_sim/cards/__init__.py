@@ -11,7 +11,7 @@ from opu_sim.cards.dmd import DmdCard
 from opu_sim.cards.files import device_names, figures, load_camera_card, load_card
 from opu_sim.cards.laser import LaserCard
 from opu_sim.cards.medium import MediumCard
-from opu_sim.cards.operation import PowerCard, TimingCard
+from opu_sim.cards.operation import FaultsCard, PowerCard, TimingCard
 from opu_sim.cards.recovery import RecoveryCard
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "CameraFile",
     "DeviceCard",
     "DmdCard",
+    "FaultsCard",
     "IdealCard",
     "LaserCard",
     "MediumCard",

@@ -10,7 +10,7 @@ from opu_sim.cards.camera import CameraCard
 from opu_sim.cards.dmd import DmdCard
 from opu_sim.cards.laser import LaserCard
 from opu_sim.cards.medium import MediumCard
-from opu_sim.cards.operation import PowerCard, TimingCard
+from opu_sim.cards.operation import FaultsCard, PowerCard, TimingCard
 from opu_sim.cards.quantities import Sources
 from opu_sim.cards.recovery import RecoveryCard
 from opu_sim.config import Section
@@ -32,6 +32,9 @@ class OpuCard(Section):
     recovery: RecoveryCard
     timing: TimingCard
     power: PowerCard
+    faults: FaultsCard = Field(default_factory=FaultsCard)
+    fidelity: Literal["pixel", "mode", "ideal"] = "pixel"
+    """pixel: every camera pixel read; mode: a sample an output noise in closed form; ideal: no noise."""
     sources: Sources = Field(default_factory=dict)
 
     @model_validator(mode="after")

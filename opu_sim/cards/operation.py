@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from opu_sim.cards.quantities import Count, Fraction, NotNegative, Positive
 from opu_sim.config import Section
 
@@ -25,3 +29,21 @@ class PowerCard(Section):
     electronics_w: NotNegative
     cooling_w: NotNegative
     supply_efficiency: Fraction
+
+
+class FaultsCard(Section):
+    """What goes wrong in a lab; a fault that is left out does not occur."""
+
+    gain_jump: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """Relative standard deviation of the light from pass to pass, common to all pixels."""
+    dropped_frames: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """Share of frames that the camera loses; the loss is noticed, and the pattern shown again."""
+    duplicated_frames: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """Share of frames in whose place the camera delivers the one before; nobody notices."""
+    stuck_on_mirrors: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    stuck_off_mirrors: Annotated[float, Field(gt=0, le=0.5)] | None = None
+    """Shares of the mirrors that no longer move."""
+    vibration_rad: Annotated[float, Field(gt=0, le=3)] | None = None
+    """Amplitude of a sinusoidal phase between the signal's and the reference's path."""
+    vibration_hz: Positive | None = None
+    """Left out, a frequency at which every frame meets another phase."""

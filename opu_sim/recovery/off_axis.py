@@ -100,7 +100,7 @@ class OffAxisRecovery:
         self.grid = OutputGrid(card, n_out, PIXELS_PER_MODE, block=MODES)
         self.tiles = self.grid.blocks
         self.calibration_frames = card.recovery.calibration_frames
-        self.reference_e = card.recovery.reference_fill * card.camera.full_well_e
+        self.reference_e = (card.recovery.reference_fill or 0.3) * card.camera.full_well_e
         """Mean photo-electrons a pixel in the reference arm."""
         self._reference = np.float32((self.reference_e / card.camera.quantum_efficiency) ** 0.5)
         self._key = stream_key(seed, "medium.frame_decorrelation")

@@ -141,7 +141,7 @@ def test_every_part_of_a_card_is_frozen() -> None:
     card = load_card("lighton-aurora")
     before = card.model_dump()
     parts = [value for _, value in card if isinstance(value, BaseModel)]
-    assert len(parts) == 7
+    assert len(parts) == 8
     for part in parts:
         key = next(iter(type(part).model_fields))
         with pytest.raises(ValidationError, match="frozen"):

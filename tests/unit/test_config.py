@@ -78,7 +78,7 @@ def without_privileges() -> Iterator[None]:
         (
             "zzzzz",
             1,
-            "zzzzz: unknown key; allowed: camera, description, dmd, kind, laser, medium, name, power, "
+            "zzzzz: unknown key; allowed: camera, description, dmd, faults, fidelity, kind, laser, medium, name, power, "
             "recovery, sources, timing",
         ),
         # wrong types: nothing is converted
@@ -90,7 +90,11 @@ def without_privileges() -> Iterator[None]:
         ("laser.power_mw", True, "laser.power_mw = True: must be a number > 0"),
         ("dmd.columns", {"a": 1}, "dmd.columns = {'a': 1}: must be an integer >= 1"),
         ("name", 3, "name = 3: must be a text"),
-        ("recovery.method", "magic", "recovery.method = 'magic': must be one of 'anchor', 'off-axis'"),
+        (
+            "recovery.method",
+            "magic",
+            "recovery.method = 'magic': must be one of 'anchor', 'off-axis', 'phase-stepping'",
+        ),
         # out of range
         ("camera.adc_bits", 0, "camera.adc_bits = 0: must be an integer >= 1 and <= 16"),
         ("camera.adc_bits", 17, "camera.adc_bits = 17: must be an integer >= 1 and <= 16"),
