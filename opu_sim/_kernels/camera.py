@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit, prange
 
-from opu_sim._kernels.random import hash_counter, normal_pair
+from opu_sim._kernels.random import hash_counter, normal_pair, uniform
 
 _SIXTH = np.float32(1.0 / 6.0)
 _ONE = np.float32(1.0)
@@ -41,27 +41,30 @@ def expose(  # type: ignore[no-untyped-def]
     offset,
     max_dn,
     exact_below_e,
+    hot,
+    hot_e,
     key,
     key_2,
     first_frame,
     out,
 ):
-    """photons float32 [frame, pixel] -> out uint8 or uint16, same shape; returns the number of saturated pixels.
+    """photons float32 [frame, pixel] -> out uint8 or uint16, same shape; returns pixels at the largest code and at 0.
 
     responsivity (quantum efficiency x (1 + PRNU)) and dsnu_e: float32 [pixel]. Poisson draws are exact where
     the mean is below exact_below_e, elsewhere Cornish-Fisher to second order, rounded to whole electrons: mean,
     variance (to 1/18 + 1/12 e^2) and skewness are those of the Poisson law. Order: shot noise, full well, read
-    noise and DSNU, gain, offset, rounding, clipping to the converter's codes.
+    noise and DSNU, gain, offset, rounding, clipping to the converter's codes. hot: positions of pixels whose mean
+    dark charge is greater by hot_e; few, so that they are exposed anew after the others.
     """
     n_frames, n = photons.shape
     saturated = 0
+    dark = 0
     for f in prange(n_frames):
         frame = np.uint64(first_frame + f)
         frame_key = hash_counter(key, key_2, frame)
         frame_key_2 = hash_counter(key_2, key, frame)
         light, codes = photons[f], out[f]
         top = np.float32(max_dn)
-        full: Any = np.int32(0)
         for i in range(n):
             mean = light[i] * responsivity[i] + dark_e
             z, w = normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))
@@ -69,7 +72,6 @@ def expose(  # type: ignore[no-untyped-def]
             electrons = min(electrons, full_well_e)
             code = np.rint((electrons + read_noise_e * w + dsnu_e[i]) * gain + offset)
             code = min(max(code, _ZERO), top)
-            full += np.int32(code == top)
             codes[i] = np.int32(code)
         if exact_below_e > 0:
             for i in range(n):
@@ -80,7 +82,33 @@ def expose(  # type: ignore[no-untyped-def]
                     electrons = min(_poisson(mean, hash_counter(frame_key_2, frame_key, np.uint64(i))), full_well_e)
                     code = np.rint((electrons + read_noise_e * w + dsnu_e[i]) * gain + offset)
                     code = min(max(code, _ZERO), top)
-                    full += np.int32(code == top) - np.int32(codes[i] == max_dn)
                     codes[i] = np.int32(code)
+        for i in hot:
+            mean = light[i] * responsivity[i] + dark_e + hot_e
+            bits = hash_counter(frame_key, frame_key_2, np.uint64(i))
+            z, w = normal_pair(bits)
+            if mean < exact_below_e:
+                electrons = _poisson(mean, hash_counter(frame_key_2, frame_key, np.uint64(i)))
+            else:
+                electrons = np.rint(mean + np.sqrt(mean) * z + (z * z - _ONE) * _SIXTH)
+            electrons = min(electrons, full_well_e)
+            code = np.rint((electrons + read_noise_e * w + dsnu_e[i]) * gain + offset)
+            code = min(max(code, _ZERO), top)
+            codes[i] = np.int32(code)
+        # A pass of its own over the codes, still in the cache, is cheaper than counting in the loops above.
+        full: Any = np.int32(0)
+        none: Any = np.int32(0)
+        last = np.int32(max_dn)
+        for i in range(n):
+            full += np.int32(np.int32(codes[i]) == last)
+            none += np.int32(np.int32(codes[i]) == np.int32(0))
         saturated += full
-    return saturated
+        dark += none
+    return saturated, dark
+
+
+@njit(cache=True)
+def chosen(key, key_2, share, pixel, out):  # type: ignore[no-untyped-def]
+    """out [pixel] True for the given share of all pixels; a pixel's lot depends on its number alone."""
+    for i in range(pixel.shape[0]):
+        out[i] = uniform(hash_counter(key, key_2, np.uint64(pixel[i]))) < share

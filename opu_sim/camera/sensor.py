@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from opu_sim._kernels.camera import expose
+from opu_sim._kernels.camera import chosen, expose
 from opu_sim.cards import CameraCard, load_camera_card
 from opu_sim.rng import stream, stream_key
 
@@ -25,6 +25,10 @@ Counts = NDArray[np.unsignedinteger[Any]]
 # and its mean, above 2 e-, by 3e-5 e-.
 EXACT_BELOW_E = 20.0
 MASKING_READ_NOISE_E = 3.0
+
+_FIXED = ("camera.prnu", "camera.dsnu")
+_LARGEST_E = 1e30  # dark charge: beyond any full well, within float32
+_NONE = np.empty(0, dtype=np.int64)
 
 
 class Camera:
@@ -47,6 +51,10 @@ class Camera:
         self._temporal = stream_key(seed, "camera.temporal")
         self.saturated = 0
         """Pixels that reached the largest code, over all exposures."""
+        self.dark = 0
+        """Pixels at code 0: what fell below the converter's range is lost."""
+        self.exposed = 0
+        """Pixels exposed."""
 
     @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -54,12 +62,27 @@ class Camera:
         return np.uint8 if self.card.adc_bits <= 8 else np.uint16
 
     def fixed_pattern(self, pixel: NDArray[np.integer]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Responsivity (quantum efficiency x (1 + PRNU)) and DSNU [e-] of pixels row * columns + column."""
+        """Responsivity (quantum efficiency x (1 + PRNU), 0 of dead pixels) and DSNU [e-] of pixels.
+
+        pixel: numbers row * columns + column.
+        """
         count = int(pixel.max()) + 1 if pixel.size else 0
         gaussian = [stream(self._seed, name).standard_normal(count, dtype=np.float32)[pixel] for name in _FIXED]
         card = self.card
         responsivity = card.quantum_efficiency * (1.0 + card.prnu * gaussian[0])
+        responsivity[self._chosen("camera.dead", card.dead_pixels, pixel)] = 0.0
         return responsivity.astype(np.float32), (card.dsnu_e * gaussian[1]).astype(np.float32)
+
+    def hot_pixels(self, pixel: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Positions in `pixel` (numbers row * columns + column) of the hot ones, for `expose_pixels`."""
+        return np.flatnonzero(self._chosen("camera.hot", self.card.hot_pixels, pixel))
+
+    def _chosen(self, name: str, share: float | None, pixel: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which pixels belong to a share of all that the seed has chosen; None: none of them."""
+        lot = np.zeros(len(pixel), dtype=np.bool_)
+        if share is not None:
+            chosen(*stream_key(self._seed, name), np.float32(share), np.asarray(pixel, dtype=np.int64), lot)
+        return lot
 
     def expose(self, photons: NDArray[np.floating], exposure_s: float, frame: int = 0) -> Counts:
         """Digital counts of frames under mean photons a pixel.
@@ -105,7 +128,8 @@ class Camera:
         frames, rows, columns = photons.shape
         pixel = (np.arange(rows)[:, None] * card.columns + np.arange(columns)).ravel()
         flat = light.reshape(frames, rows * columns)
-        return self.expose_pixels(flat, *self.fixed_pattern(pixel), exposure_s, frame).reshape(photons.shape)
+        pattern, hot = self.fixed_pattern(pixel), self.hot_pixels(pixel)
+        return self.expose_pixels(flat, *pattern, exposure_s, frame, hot).reshape(photons.shape)
 
     def expose_pixels(
         self,
@@ -114,14 +138,18 @@ class Camera:
         dsnu_e: NDArray[np.float32],
         exposure_s: float,
         frame: int,
+        hot: NDArray[np.int64] = _NONE,
     ) -> Counts:
-        """Digital counts [frame, pixel] of chosen pixels, fixed pattern at hand; nothing is checked."""
+        """Digital counts [frame, pixel] of chosen pixels, fixed pattern at hand; nothing is checked.
+
+        hot: positions of the hot pixels among them, see `hot_pixels`; left out, there are none.
+        """
         card = self.card
         counts: NDArray[Any] = np.empty(photons.shape, dtype=self.dtype)
-        self.saturated += expose(
+        saturated, dark = expose(
             photons,
             responsivity,
-            np.float32(card.dark_current_e_per_s * exposure_s),
+            np.float32(min(card.dark_e_per_s * exposure_s, _LARGEST_E)),
             np.float32(card.full_well_e),
             np.float32(card.read_noise_e),
             dsnu_e,
@@ -129,11 +157,13 @@ class Camera:
             np.float32(card.offset_dn),
             card.max_dn,
             np.float32(EXACT_BELOW_E if card.read_noise_e < MASKING_READ_NOISE_E else 0.0),
+            hot,
+            np.float32(min(card.hot_e_per_s * exposure_s, _LARGEST_E)),
             *self._temporal,
             frame,
             counts,
         )
+        self.saturated += saturated
+        self.dark += dark
+        self.exposed += counts.size
         return counts
-
-
-_FIXED = ("camera.prnu", "camera.dsnu")

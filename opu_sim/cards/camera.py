@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 from opu_sim.cards.quantities import Count, Fraction, NotNegative, Positive, Sources
 from opu_sim.config import Section
 
+Celsius = Annotated[float, Field(ge=-150, le=150)]
+Defects = Annotated[float, Field(gt=0, le=0.5)]
+
 
 class CameraCard(Section):
     """Image sensor after EMVA 1288 (linear model)."""
@@ -21,6 +24,12 @@ class CameraCard(Section):
     full_well_e: Positive
     read_noise_e: NotNegative
     dark_current_e_per_s: NotNegative
+    """At `dark_reference_c`, where that is stated."""
+    dark_reference_c: Celsius | None = None
+    dark_current_doubling_c: Annotated[float, Field(ge=3, le=20)] | None = None
+    """Warming that doubles the dark current; 5 .. 8 C is usual for silicon."""
+    temperature_c: Celsius | None = None
+    """Of the sensor in use; left out, the dark current is used as it is stated."""
     gain_dn_per_e: Positive | None = None
     """EMVA's K; left out, the full well fills the converter's range."""
     offset_dn: NotNegative
@@ -28,6 +37,12 @@ class CameraCard(Section):
     prnu: Annotated[float, Field(ge=0, le=0.1)]
     """Relative standard deviation of the pixels' responsivity; six of them leave every pixel sensitive."""
     dsnu_e: NotNegative
+    hot_pixels: Defects | None = None
+    """Share of pixels whose dark current is greater by `hot_pixel_current_e_per_s`."""
+    hot_pixel_current_e_per_s: Positive | None = None
+    """It doubles with temperature as the dark current does."""
+    dead_pixels: Defects | None = None
+    """Share of pixels that do not respond to light."""
     roi_rows: Count | None = None
     """Rows read; left out, all of them."""
     line_time_us: NotNegative = 0.0
@@ -47,6 +62,43 @@ class CameraCard(Section):
                 f"offset_dn = {self.offset_dn!r}: must be < {self.max_dn}, the largest code of {self.adc_bits} bits"
             )
         return self
+
+    @model_validator(mode="after")
+    def _temperature_is_complete(self) -> CameraCard:
+        if self.temperature_c is not None:
+            for key in ("dark_reference_c", "dark_current_doubling_c"):
+                if getattr(self, key) is None:
+                    raise ValueError(f"{key}: missing; temperature_c = {self.temperature_c!r} needs it")
+        return self
+
+    @model_validator(mode="after")
+    def _hot_pixels_are_complete(self) -> CameraCard:
+        if (self.hot_pixels is None) != (self.hot_pixel_current_e_per_s is None):
+            stated, missing = "hot_pixels", "hot_pixel_current_e_per_s"
+            if self.hot_pixels is None:
+                stated, missing = missing, stated
+            raise ValueError(f"{missing}: missing; {stated} = {getattr(self, stated)!r} needs it")
+        return self
+
+    @property
+    def warming(self) -> float:
+        """Dark current at the sensor's temperature over that stated: 2^((T - T_0) / T_double).
+
+        EMVA Standard 1288, release 4.0 Linear, temperature dependence of the dark current.
+        """
+        if self.temperature_c is None or self.dark_reference_c is None or self.dark_current_doubling_c is None:
+            return 1.0
+        return float(2.0 ** ((self.temperature_c - self.dark_reference_c) / self.dark_current_doubling_c))
+
+    @property
+    def dark_e_per_s(self) -> float:
+        """Dark current at the sensor's temperature [e-/s]; EMVA's mu_I."""
+        return self.dark_current_e_per_s * self.warming
+
+    @property
+    def hot_e_per_s(self) -> float:
+        """What a hot pixel has on top of it [e-/s]."""
+        return (self.hot_pixel_current_e_per_s or 0.0) * self.warming
 
     @property
     def max_dn(self) -> int:

@@ -47,10 +47,10 @@ def test_no_figure_takes_what_is_not_a_finite_number(where: tuple[str, str], val
 
 @settings(deadline=None, max_examples=60)
 @given(keys, st.floats(max_value=-1e-300, min_value=-1e300))
-def test_no_figure_but_decibels_is_negative(where: tuple[str, str], value: float) -> None:
+def test_no_figure_but_decibels_and_temperatures_is_negative(where: tuple[str, str], value: float) -> None:
     name, key = where
-    if key == "laser.rin_db_per_hz":
-        value -= 201.0
+    if key in ("laser.rin_db_per_hz", "camera.dark_reference_c"):
+        value -= 274.0
     with pytest.raises(ConfigError) as caught:
         load_card(name, {key: value})
     assert f"{name}.toml: {key} = {value!r}: " in str(caught.value)

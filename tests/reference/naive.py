@@ -100,6 +100,8 @@ def expose(
     offset: float,
     max_dn: int,
     exact_below_e: float,
+    hot: np.ndarray,
+    hot_e: float,
     key: int,
     key_2: int,
     first_frame: int,
@@ -111,7 +113,7 @@ def expose(
     for f in range(frames):
         keys = row_keys(key, key_2, first_frame + f)
         for i in range(pixels):
-            mean = float(photons[f, i]) * float(responsivity[i]) + dark_e
+            mean = float(photons[f, i]) * float(responsivity[i]) + dark_e + hot_e * (i in hot)
             z, w = normal_pair(hash_counter(*keys, i))
             if mean < exact_below_e:
                 electrons, distance = poisson(mean, hash_counter(keys[1], keys[0], i)), 0.5

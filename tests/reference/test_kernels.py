@@ -141,7 +141,8 @@ def test_expose(
     out = np.empty(shape, dtype)
     constants = [np.float32(v) for v in (0.4, 13500.0, read_noise)]
     tail = [np.float32(gain), np.float32(offset), max_dn, np.float32(exact_below)]
-    saturated = camera.expose(light, responsivity, *constants, dsnu, *tail, KEY, KEY_2, 9, out)
+    hot, hot_e = np.flatnonzero(rng(3).random(shape[1]) < 0.3), np.float32(25.0)
+    counted = camera.expose(light, responsivity, *constants, dsnu, *tail, hot, hot_e, KEY, KEY_2, 9, out)
     expected, margin = naive.expose(
         light,
         responsivity,
@@ -150,6 +151,8 @@ def test_expose(
         *map(float, tail[:2]),
         max_dn,
         exact_below,
+        hot,
+        float(hot_e),
         KEY,
         KEY_2,
         9,
@@ -159,15 +162,24 @@ def test_expose(
     sure = margin > 5e-3
     assert np.array_equal(out[sure], expected[sure])
     assert np.abs(out.astype(np.int64) - expected).max(initial=0) <= max(1, gain)
-    assert saturated == np.count_nonzero(out == max_dn)
+    assert counted == (np.count_nonzero(out == max_dn), np.count_nonzero(out == 0))
     assert sure.sum() >= 0.8 * sure.size
+
+
+def test_chosen() -> None:
+    pixel = np.array([0, 3, 2**31, 7, 2**40], np.int64)
+    out = np.empty(5, bool)
+    for share in (1e-6, 0.3, 0.5, 0.99):
+        camera.chosen(KEY, KEY_2, np.float32(share), pixel, out)
+        lots = [((naive.hash_counter(int(KEY), int(KEY_2), int(i)) & 0xFFFFFFFF) // 2 + 0.5) / 2**31 for i in pixel]
+        assert np.array_equal(out, np.array(lots) < share)
 
 
 def test_expose_numbers_frames_from_first_frame() -> None:
     light = np.full((3, 9), 500.0, np.float32)
     unit, zero = np.ones(9, np.float32), np.zeros(9, np.float32)
     scalars = [np.float32(v) for v in (0.0, 1e5, 2.0)]
-    tail = [np.float32(1.0), np.float32(0.0), 4095, np.float32(0.0)]
+    tail = [np.float32(1.0), np.float32(0.0), 4095, np.float32(0.0), np.empty(0, np.int64), np.float32(0.0)]
     out = np.empty((3, 9), np.uint16)
     camera.expose(light, unit, *scalars, zero, *tail, KEY, KEY_2, 5, out)
     late = np.empty((1, 9), np.uint16)

@@ -74,7 +74,7 @@ def test_approximate_branch_is_told_from_poisson_without_read_noise(mean: float)
     out = np.empty(light.shape, np.uint16)
     unit, zero = np.ones(6144, np.float32), np.zeros(6144, np.float32)
     scalars = [np.float32(v) for v in (0.0, 1e4, 0.5)]
-    tail = [np.float32(1.0), np.float32(5.0), 65535, np.float32(0.0)]
+    tail = [np.float32(1.0), np.float32(5.0), 65535, np.float32(0.0), np.empty(0, np.int64), np.float32(0.0)]
     expose(light, unit, *scalars, zero, *tail, *stream_key(1, "test"), 0, out)
     assert chi_square_p(out, counts_law(mean, 0.5, 5, 100)) < 1e-12
 
@@ -208,6 +208,24 @@ def test_saturation_is_counted_over_all_exposures() -> None:
         device.expose(light, 1e-3)
         assert device.saturated == 15 * exposures
     assert device.saturated == 30
+
+
+@pytest.mark.parametrize("read_noise", [0.5, 13.0])
+def test_dark_and_exposed_pixels_are_counted_over_all_exposures(read_noise: float) -> None:
+    """Code 0 is what the converter delivers for anything below it: `dark` counts it, on either branch."""
+    device = camera(read_noise_e=read_noise)
+    zeros = exposed = 0
+    for mean in (0.0, 2.0, 500.0):
+        counts = device.expose(flat(mean, 3), 1e-3)
+        zeros += np.count_nonzero(counts == 0)
+        exposed += counts.size
+        assert (device.dark, device.exposed) == (zeros, exposed)
+    # In the dark P(code 0) is that of noise below half a count, with 2 e- less; at 500 e- there are none.
+    assert 0.2 * exposed / 3 < zeros < 2 * exposed / 3
+    lifted = camera(read_noise_e=read_noise, offset_dn=100.0)
+    lifted.expose(flat(0.0, 3), 1e-3)
+    assert (lifted.dark, lifted.exposed) == (0, exposed / 3)
+    assert (device.saturated, lifted.saturated) == (0, 0)
 
 
 def test_extreme_light_saturates() -> None:

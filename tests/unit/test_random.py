@@ -183,7 +183,8 @@ def test_number_of_threads_changes_nothing(threads: int) -> None:
     numba.set_num_threads(threads)
     try:
         scalars = [np.float32(v) for v in (0.0, 1e5, 2.0)]
-        expose(light, unit, *scalars, zero, np.float32(1), np.float32(0), 4095, np.float32(0), *key, 0, counts)
+        cold = np.empty(0, np.int64), np.float32(0)  # no hot pixels
+        expose(light, unit, *scalars, zero, np.float32(1), np.float32(0), 4095, np.float32(0), *cold, *key, 0, counts)
         fill_matrix(*key, 0, 0, re, im)
     finally:
         numba.set_num_threads(before)
@@ -198,6 +199,7 @@ def test_number_of_threads_changes_nothing(threads: int) -> None:
             np.float32(0),
             4095,
             np.float32(0),
+            *cold,
             *key,
             frame,
             line,
