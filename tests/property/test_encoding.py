@@ -19,8 +19,14 @@ dtypes = st.sampled_from([np.float32, np.float64])
 
 
 @cache
-def dmd_card(bit_planes: int) -> DmdCard:
-    card = load_card("lighton-aurora", {"dmd.bit_planes": bit_planes})
+def dmd_card(bit_planes: int, encoding: str = "amplitude", cell_mirrors: int | None = None) -> DmdCard:
+    keys = {
+        "dmd.bit_planes": bit_planes,
+        "dmd.encoding": encoding,
+        "dmd.cell_mirrors": cell_mirrors,
+        "recovery.anchors": 2,
+    }
+    card = load_card("lighton-aurora", keys | {"recovery.anchors": 2})
     assert isinstance(card, OpuCard)
     return card.dmd
 
@@ -144,3 +150,49 @@ def test_macropixels_use_all_mirrors_that_divide_evenly(rows: int, columns: int,
     dmd = Dmd(card, n_in)
     assert dmd.replication >= 1
     assert dmd.mirrors_used == n_in * dmd.replication <= rows * columns < n_in * (dmd.replication + 1)
+
+
+@settings(deadline=None)
+@given(of([0.0, -0.0, 1.0, -1.0]), planes)
+def test_pi_pairs_bring_ternary_batches_back_from_one_pattern_each(x: np.ndarray, bit_planes: int) -> None:
+    encoded = Dmd(dmd_card(bit_planes, "pi-pair"), x.shape[1]).encode(x)
+    assert np.array_equal(reconstructed(encoded), x)
+    assert np.array_equal(encoded.first, np.arange(len(x) + 1))
+    np.testing.assert_array_equal(encoded.brightness, 0.25 * (x != 0).sum(axis=1))
+
+
+@settings(deadline=None)
+@given(reals(), planes)
+def test_pi_pairs_take_half_the_patterns_for_the_same_precision(x: np.ndarray, bit_planes: int) -> None:
+    encoded = Dmd(dmd_card(bit_planes, "pi-pair"), x.shape[1]).encode(x)
+    plain = encode(x, bit_planes)
+    assert (np.diff(encoded.first) <= np.diff(plain.first)).all()
+    grey = ~is_two_level(x)
+    assert (np.diff(encoded.first)[grey] == bit_planes).all()
+    assert np.isin(encoded.patterns, (-0.5, 0, 0.5)).all()
+    # Both round the same way; their float32 weights differ by a factor of 2, which is exact, but for the smallest.
+    peak = np.abs(x).max(axis=1, keepdims=True, initial=0).astype(np.float64)
+    close = np.abs(reconstructed(encoded) - reconstructed(plain)) <= WEIGHT_ROUNDING * peak + bit_planes * 2.0**-148
+    assert close.all()
+
+
+def small_dmd(encoding: str, cell_mirrors: int, n_in: int) -> Dmd:
+    card = dmd_card(6, encoding, cell_mirrors).model_copy(update={"rows": 96, "columns": 96})
+    return Dmd(card, n_in)
+
+
+@settings(deadline=None)
+@given(reals(), st.sampled_from([("lee", 8), ("superpixel", 4)]), st.data())
+def test_one_pattern_a_vector_whatever_the_batch(x: np.ndarray, how: tuple[str, int], data: st.DataObject) -> None:
+    dmd = small_dmd(*how, x.shape[1])
+    encoded = dmd.encode(x)
+    assert np.array_equal(encoded.first, np.arange(len(x) + 1))
+    order = data.draw(st.permutations(range(len(x))))
+    again = dmd.encode(x[order])
+    assert np.array_equal(again.patterns, encoded.patterns[order])
+    assert np.array_equal(again.weights, encoded.weights[order])
+    assert np.array_equal(dmd.encode(-x).patterns, -encoded.patterns)
+    # The table's half step of full scale, and one cell's error, at most 0.3, shared by the macropixel's cells.
+    peak = np.abs(x).max(axis=1, keepdims=True, initial=0).astype(np.float64)
+    error = np.abs(encoded.weights[:, None].astype(np.float64) * encoded.patterns - x)
+    assert (error <= peak * (0.5 / 4096 + 0.3 / dmd.cells) + 1e-37).all()

@@ -5,11 +5,12 @@ import pytest
 
 from opu_sim.cards import DmdCard, OpuCard, load_card
 from opu_sim.dmd import Dmd, Encoded
-from opu_sim.errors import DeviceError
+from opu_sim.errors import ConfigError, DeviceError
 
 
 def dmd_card(**overrides: object) -> DmdCard:
-    card = load_card("lighton-aurora", {f"dmd.{key}": value for key, value in overrides.items()})
+    keys = {f"dmd.{key}": value for key, value in overrides.items()}
+    card = load_card("lighton-aurora", keys | {"recovery.anchors": 2})
     assert isinstance(card, OpuCard)
     return card.dmd
 
@@ -144,3 +145,140 @@ def test_off_mirrors_leak_the_root_of_the_contrast() -> None:
 def test_the_period_is_the_slower_of_rate_and_load() -> None:
     assert Dmd(dmd_card(pattern_rate_hz=1000.0, load_time_us=245.0), 1).period_s == pytest.approx(1e-3)
     assert Dmd(dmd_card(pattern_rate_hz=4000.0, load_time_us=800.0), 1).period_s == pytest.approx(800e-6)
+
+
+LEE = {"encoding": "lee", "cell_mirrors": 8}
+SUPERPIXEL = {"encoding": "superpixel", "cell_mirrors": 4}
+
+
+def test_brightness_is_the_light_of_each_pattern() -> None:
+    encoded = Dmd(dmd_card(), 3).encode(np.array([[1.0, 0, 1], [1, -1, -1]]))
+    assert encoded.brightness.tolist() == [2, 1, 2]
+    assert encoded.brightness.dtype == np.float32
+    pairs = Dmd(dmd_card(encoding="pi-pair"), 3).encode(np.array([[1.0, 0, 1], [1, -1, -1]]))
+    assert pairs.brightness.tolist() == [0.5, 0.75]
+    cells = Dmd(dmd_card(**SUPERPIXEL), 3).encode(np.array([[1.0, 0, -1]]))
+    np.testing.assert_allclose(cells.brightness, 2 / (16 * np.sin(np.pi / 16)) ** 2, rtol=1e-6)
+
+
+def test_pi_pairs_show_a_ternary_vector_in_one_pattern() -> None:
+    x = np.array([[1, 0, -1], [-0.4, 0.4, 0], [0, 0, 0], [-2, 0, 0], [0, 3, 3]], dtype=np.float32)
+    encoded = Dmd(dmd_card(encoding="pi-pair"), 3).encode(x)
+    assert counts(encoded) == [1] * 5
+    assert encoded.patterns.tolist() == (0.5 * np.sign(x)).tolist()
+    assert encoded.patterns.dtype == np.float32
+    np.testing.assert_array_equal(encoded.weights, np.array([2, 0.8, 0, 4, 6], dtype=np.float32))
+    np.testing.assert_array_equal(reconstructed(encoded).astype(np.float32), x)
+
+
+def test_pi_pairs_show_a_magnitude_a_sign_in_two_patterns_and_others_bit_by_bit() -> None:
+    x = np.array([[0.3, -0.7, 0.3], [0.5, -0.25, 0.3], [1, 0, -1]])
+    encoded = Dmd(dmd_card(encoding="pi-pair", bit_planes=5), 3).encode(x)
+    assert counts(encoded) == [2, 5, 1]
+    assert encoded.patterns[:2].tolist() == [[0.5, 0, 0.5], [0, -0.5, 0]]
+    np.testing.assert_allclose(reconstructed(encoded)[[0, 2]], x[[0, 2]], rtol=1e-7)
+    np.testing.assert_allclose(reconstructed(encoded)[1], np.rint(x[1] / 0.5 * 31) * 0.5 / 31, rtol=1e-6)
+    assert set(np.unique(encoded.patterns)) == {-0.5, 0, 0.5}
+
+
+@pytest.mark.parametrize("extra", [LEE, SUPERPIXEL])
+def test_one_pattern_shows_any_vector(extra: dict[str, object]) -> None:
+    x = np.array([[0.5, -0.25, 0, 0.3], [1, 1, 0, 0], [0, 0, 0, 0], [-7, 3, 1, 2]])
+    dmd = Dmd(dmd_card(**extra), 4)
+    encoded = dmd.encode(x)
+    assert counts(encoded) == [1] * 4
+    assert encoded.patterns.dtype == np.complex64
+    shown = encoded.weights[:, None] * encoded.patterns
+    # Thousands of cells an input: what is left is the table's half step of 1 / 8192, and as much of the cells' run.
+    assert np.abs(shown - x).max() < 7 / 2000
+    assert encoded.weights[2] == 0
+    np.testing.assert_allclose(encoded.weights, np.array([0.5, 1, 0, 7]) / dmd.full_scale, rtol=1e-6)
+    # Control: one cell an input is coarser.
+    small = Dmd(dmd_card(rows=8, columns=8, **extra), 4)
+    assert small.cells in (1, 2)
+    coarse = small.encode(x)
+    assert np.abs(coarse.weights[:, None] * coarse.patterns - x).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("extra", "capacity", "cell"),
+    [({"encoding": "pi-pair"}, 50, "1 x 2"), (LEE, 10, "1 x 8"), (SUPERPIXEL, 4, "4 x 4")],
+)
+def test_cells_take_room(extra: dict[str, object], capacity: int, cell: str) -> None:
+    card = dmd_card(rows=10, columns=11, **extra)
+    assert Dmd(card, capacity).cells == 1
+    with pytest.raises(DeviceError) as caught:
+        Dmd(card, capacity + 1)
+    assert str(caught.value) == (
+        f"n_in = {capacity + 1}: the DMD has 11 x 10 = 110 mirrors, {cell} an input for {extra['encoding']!r}; "
+        f"allowed: 1 .. {capacity}"
+    )
+    two = Dmd(card, capacity // 2)
+    down, along = map(int, cell.split(" x "))
+    assert (two.cells, two.replication) == (2, 2 * down * along)
+    assert two.mirrors_used == capacity // 2 * two.replication
+
+
+def test_an_aperture_off_the_axis_sees_no_off_mirrors() -> None:
+    assert Dmd(dmd_card(), 1).off_background == Dmd(dmd_card(), 1).off_amplitude > 0
+    assert Dmd(dmd_card(**LEE), 1).off_background == 0
+    assert Dmd(dmd_card(**LEE), 1).off_amplitude == Dmd(dmd_card(), 1).off_amplitude
+    assert Dmd(dmd_card(), 1).full_scale == 1
+    assert Dmd(dmd_card(**LEE), 1).full_scale == pytest.approx(1 / (8 * np.sin(np.pi / 8)))
+
+
+def test_a_tilt_needs_the_wavelength() -> None:
+    card = dmd_card(diffraction_efficiency=None, tilt_deg=12.0, incidence_deg=24.0)
+    with pytest.raises(DeviceError, match=r"needs the laser's wavelength$"):
+        _ = Dmd(card, 1).efficiency
+    assert 0 < Dmd(card, 1, 532e-9).efficiency < 1
+    assert Dmd(card, 1).period_s > 0
+    # A stated figure is taken as it is, whatever the wavelength.
+    assert Dmd(dmd_card(), 1, 532e-9).diffraction_efficiency == 0.86
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        (
+            {"diffraction_efficiency": None},
+            "diffraction_efficiency: missing; must be a number > 0 and <= 1, or give tilt_deg",
+        ),
+        (
+            {"diffraction_efficiency": None, "tilt_deg": 12.0},
+            "incidence_deg: missing; must be given with tilt_deg",
+        ),
+        (
+            {"diffraction_efficiency": None, "incidence_deg": 24.0},
+            "tilt_deg: missing; must be given with incidence_deg",
+        ),
+        (
+            {"tilt_deg": 12.0, "incidence_deg": 24.0},
+            "diffraction_efficiency = 0.86: must be left out where tilt_deg states the grating",
+        ),
+        ({"cell_mirrors": 4}, "cell_mirrors = 4: must be left out with encoding = 'amplitude'"),
+        (
+            {"encoding": "pi-pair", "cell_mirrors": 2},
+            "cell_mirrors = 2: must be left out with encoding = 'pi-pair'",
+        ),
+        (
+            {"encoding": "lee"},
+            "cell_mirrors = None: must be an integer >= 4 and <= 64 with encoding = 'lee'",
+        ),
+        (
+            {"encoding": "lee", "cell_mirrors": 3},
+            "cell_mirrors = 3: must be an integer >= 4 and <= 64 with encoding = 'lee'",
+        ),
+        (
+            {"encoding": "superpixel", "cell_mirrors": 9},
+            "cell_mirrors = 9: must be an integer >= 2 and <= 8 with encoding = 'superpixel'",
+        ),
+        ({"warm_up_decorrelation": 0.01}, "warm_up_time_s: missing; must be given with warm_up_decorrelation"),
+        ({"warm_up_time_s": 10.0}, "warm_up_time_s = 10.0: must be left out without warm_up_decorrelation"),
+        ({"temperature_control": 0.1}, "temperature_control = 0.1: must be left out without warm_up_decorrelation"),
+    ],
+)
+def test_what_a_card_may_not_say_is_one_line(keys: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        dmd_card(**keys)
+    assert str(caught.value).endswith(f": dmd.{message}")
