@@ -50,27 +50,6 @@ def test_rows_and_columns_are_independent() -> None:
         assert power.max() < np.log(power.size) + 7  # of exponentials: exceeded once in e^7
 
 
-def marchenko_pastur_square(x: np.ndarray) -> np.ndarray:
-    """Distribution function of the squared singular values of an N x N matrix of variance 1 / N."""
-    x = np.clip(x, 0, 4)
-    return (np.sqrt(x * (4 - x)) + 4 * np.arcsin(np.sqrt(x) / 2)) / (2 * np.pi)
-
-
-def distance_to_marchenko_pastur(T: np.ndarray) -> float:
-    squared = np.linalg.eigvalsh(T @ T.conj().T) / np.sum(np.abs(T) ** 2) * len(T)
-    law, n = marchenko_pastur_square(squared), len(T)
-    return float(max(np.abs(law - np.arange(n) / n).max(), np.abs(law - np.arange(1, n + 1) / n).max()))
-
-
-def test_singular_values_follow_marchenko_pastur() -> None:
-    """Popoff et al. 2010, arXiv 0910.5436: measured matrices agree with random matrix theory."""
-    T = StoredMedium(3, 256, 256).matrix().astype(np.complex128)
-    assert distance_to_marchenko_pastur(T) < 0.03
-    # Control: outputs closer than a grain share half of their field with a neighbour, and the law is missed.
-    smeared = T + np.roll(T, 1, axis=0)
-    assert distance_to_marchenko_pastur(smeared) > 0.08
-
-
 @pytest.mark.parametrize(("n_in", "n_outputs", "first_output"), [(1, 1, 0), (37, 11, 5), (200, 3, -1), (64, 40, 17)])
 def test_entries_depend_on_seed_output_and_input_alone(n_in: int, n_outputs: int, first_output: int) -> None:
     whole = StoredMedium(4, 200, 60, first_output=-1).matrix()
@@ -130,6 +109,88 @@ def test_threads_change_nothing(n_in: int) -> None:
         assert np.array_equal(np.array(StoredMedium(7, n_in, 65).propagate(b)), expected)
     finally:
         numba.set_num_threads(before)
+
+
+def real_amplitudes(batch: int, n_in: int) -> np.ndarray:
+    rng = np.random.default_rng(8)
+    return (rng.standard_normal((batch, n_in)) * 10.0 ** rng.uniform(-6, 6, (batch, 1))).astype(np.float32)
+
+
+def exact_amplitudes(medium: StoredMedium, b: np.ndarray) -> np.ndarray:
+    """T b in Python integers: amplitudes in 2^-24 of the power of two above the largest, entries in 2^-11."""
+    T = medium.matrix()
+    steps = [np.rint(part.astype(np.float64) * 2**11).astype(np.int64).astype(object) for part in (T.real, T.imag)]
+    out = np.zeros((2, len(b), len(T)))
+    for p, pattern in enumerate(b):
+        parts = [pattern.real.astype(np.float64), pattern.imag.astype(np.float64)]
+        exponent = int(np.frexp(max(np.abs(part).max() for part in parts))[1])
+        re, im = (np.rint(np.ldexp(part, 24 - exponent)).astype(np.int64).astype(object) for part in parts)
+        for i, total in enumerate((steps[0] @ re - steps[1] @ im, steps[0] @ im + steps[1] @ re)):
+            out[i, p] = [np.ldexp(float(value), exponent - 35) for value in total]  # |value| < 2^53: exact
+    return out
+
+
+@pytest.mark.parametrize("n_in", [1, 33, 511, 512, 513, 2000])
+@pytest.mark.parametrize("kind", ["real", "complex"])
+def test_product_with_amplitudes_is_rounded_once(n_in: int, kind: str) -> None:
+    medium = StoredMedium(6, n_in, 21)
+    b = real_amplitudes(5, n_in)
+    if kind == "complex":
+        b = (b + 1j * b[:, ::-1]).astype(np.complex64)
+    b[1] = 0
+    expected = exact_amplitudes(medium, b).astype(np.float32)
+    assert np.array_equal(medium.propagate(b), expected)
+    for row in range(5):
+        assert np.array_equal(np.array(medium.propagate(b[row : row + 1]))[:, 0], expected[:, row])
+    # Near the product of the amplitudes as they were given: 2^-25 of the largest times the root of n_in.
+    T = medium.matrix().astype(np.complex128)
+    near = b.astype(np.complex128) @ T.T
+    largest = np.abs(b).max(axis=1, keepdims=True)
+    assert np.all(np.abs(expected[0] + 1j * expected[1] - near) <= largest * (2.0**-24 * 6 * n_in**0.5))
+
+
+def test_order_of_a_float32_sum_does_reach_the_result() -> None:
+    """Control: the same product in single precision depends on the order of the inputs."""
+    medium = StoredMedium(6, 2000, 21)
+    b = real_amplitudes(5, 2000)
+    re = medium.matrix().T.real
+    assert not np.array_equal(b @ re, b[:, ::-1] @ np.ascontiguousarray(re[::-1]))
+
+
+def test_amplitudes_of_zero_and_one_are_a_binary_pattern() -> None:
+    medium = StoredMedium(6, 300, 9)
+    b = np.random.default_rng(9).integers(0, 2, (4, 300), dtype=np.uint8)
+    expected = medium.propagate(b)
+    for dtype in (np.bool_, np.float32, np.float64, np.complex64, np.complex128):
+        assert np.array_equal(medium.propagate(b.astype(dtype)), expected)
+    assert np.array(medium.propagate(np.empty((0, 300), np.float32))).shape == (2, 0, 9)
+
+
+def test_patterns_of_other_kinds() -> None:
+    medium = StoredMedium(0, 3, 2)
+    with pytest.raises(ValueError, match="patterns: dtype int64; must be uint8, or float or complex for amplitudes"):
+        medium.propagate(np.ones((1, 3), np.int64))
+    for bad in (np.nan, np.inf):
+        with pytest.raises(ValueError, match="patterns: amplitudes must be finite"):
+            medium.propagate(np.full((1, 3), bad, np.float32))
+
+
+@pytest.mark.parametrize("n_in", [20, 300])
+def test_illumination_is_part_of_the_matrix(n_in: int) -> None:
+    rng = np.random.default_rng(10)
+    factors = (rng.uniform(0.5, 1.5, n_in) * np.exp(2j * np.pi * rng.uniform(size=n_in))).astype(np.complex64)
+    bare, lit = StoredMedium(6, n_in, 33), StoredMedium(6, n_in, 33, illumination=factors)
+    # Rounded to the grid once: half a step a part.
+    difference = lit.matrix() - bare.matrix().astype(np.complex128) * factors
+    assert max(np.abs(difference.real).max(), np.abs(difference.imag).max()) < 2.0**-12 * 1.01
+    assert np.abs(lit.matrix() - bare.matrix()).max() > 0.1
+    b = rng.integers(0, 2, (6, n_in), dtype=np.uint8)
+    assert np.array_equal(np.array(lit.propagate(b)), exact(lit, b))
+    assert np.array_equal(lit.column(0), bare.column(0))  # not an input
+    even = StoredMedium(6, n_in, 33, illumination=np.ones(n_in, np.complex64))
+    assert np.array_equal(even.matrix(), bare.matrix())
+    with pytest.raises(ValueError, match=r"illumination: shape \(3,\); must be"):
+        StoredMedium(6, n_in, 33, illumination=np.ones(3, np.complex64))
 
 
 def test_matrix_too_large_for_this_computer() -> None:
