@@ -5,7 +5,8 @@
 - `speckle`, `imaging`, `camera/`: grains on pixels, where the outputs lie, photons to counts
 - `recovery/`: linear projections from intensities, by anchors or by a reference beam
 - `power`: the frame's clock, watts, the ledger
-- `device`: `load_device`, and what `project` does, step by step
+- `exposure`, `reference_arm`, `mirrors`, `grabber`: levels of light, a steady reference, and what goes wrong
+- `projector`, `opu`, `device`: what all devices share; what `project` does, step by step; `load_device`
 - `rng`, `_kernels`: named random streams; the numba loops
 """  # noqa: D400
 
@@ -13,7 +14,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from opu_sim.errors import ConfigError, DeviceError
+from opu_sim.errors import ConfigError, DeviceError, DeviceWarning
 
 if TYPE_CHECKING:
     from opu_sim.camera import Camera
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 # epoch through the device was measured 2.5 times slower).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-__all__ = ["Camera", "ConfigError", "DeviceError", "Ideal", "Ledger", "Opu", "Projector", "load_device"]
+__all__ = [
+    "Camera",
+    "ConfigError",
+    "DeviceError",
+    "DeviceWarning",
+    "Ideal",
+    "Ledger",
+    "Opu",
+    "Projector",
+    "load_device",
+]
 
 _HOMES = {"Camera": "camera", "Ledger": "power"}  # the rest is in `device`
 

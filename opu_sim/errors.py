@@ -1,4 +1,4 @@
-"""The two errors of the package; array arguments of wrong shape, dtype or value raise a plain ValueError."""
+"""Errors and a warning of the package; array arguments of wrong shape, dtype or value raise a plain ValueError."""
 
 
 class ConfigError(ValueError):
@@ -7,3 +7,7 @@ class ConfigError(ValueError):
 
 class DeviceError(RuntimeError):
     """Something this device cannot do: it is not open, or the DMD or the sensor is too small."""
+
+
+class DeviceWarning(UserWarning):
+    """The device works, but not as it should: too much light, or too little."""

@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from opu_sim._kernels.speckle import speckle_photons
 from opu_sim.camera import Camera, Counts
-from opu_sim.cards import OpuCard
-from opu_sim.errors import DeviceError
 from opu_sim.medium import Field
+from opu_sim.output_grid import OutputGrid
 from opu_sim.rng import stream_key
 from opu_sim.signal_arm import SignalArm
 from opu_sim.speckle import PixelModes, interpolated
 
 
-class OutputGrid:
-    """Where the outputs lie on the sensor: `spacing` pixels apart, in rows from the first row of the region read.
+@dataclass(frozen=True)
+class View:
+    """One frame of a pattern: its field is gain * T b + offset, float32 [output + 2]."""
 
-    Raises
-    ------
-    DeviceError
-        More outputs than the sensor holds at this spacing.
-    """
-
-    def __init__(self, card: OpuCard, n_out: int, spacing: int, block: int = 1) -> None:
-        camera = card.camera
-        step = spacing * block
-        columns = camera.columns // step
-        capacity = columns * (camera.rows // step) * block * block
-        if n_out > capacity:
-            raise DeviceError(
-                f"n_out = {n_out}: outputs {spacing} pixels apart (one speckle grain) leave {capacity} independent "
-                f"ones on {camera.rows} x {camera.columns} pixels; allowed: 1 .. {capacity}"
-            )
-        self.spacing = spacing
-        self.columns = columns
-        """Blocks side by side."""
-        self.blocks = math.ceil(n_out / block**2)
-        rows_needed = math.ceil(self.blocks / columns) * step
-        self.rows = max(rows_needed, camera.roi_rows or camera.rows)
-        """Sensor rows read: the card's region of interest, or as many as the outputs need."""
-
-    def pixels(self, n_out: int, sensor_columns: int) -> NDArray[np.int64]:
-        """Pixel number (row * columns + column) of each output, for a block of one output."""
-        output = np.arange(n_out)
-        row, column = output // self.columns * self.spacing, output % self.columns * self.spacing
-        return row * sensor_columns + column
+    gain: np.float32
+    offset: Field
+    complement: bool = False
+    """Whether the inputs that are OFF in the pattern are ON in the frame."""
+    brightness: float = 0.0
+    """Mean brightness of what is ON beside the inputs."""
 
 
 class SpeckleImager:
@@ -59,37 +39,57 @@ class SpeckleImager:
         self.arm = arm
         self.camera = camera
         self.n_out = n_out
-        self.modes = PixelModes.of_grain(medium.speckle_grain_px)
+        self.modes = PixelModes.of_card(arm.card)
         self.grid = OutputGrid(arm.card, n_out, math.ceil(medium.speckle_grain_px))
-        self.responsivity, self.dsnu_e = camera.fixed_pattern(self.grid.pixels(n_out, camera.card.columns))
+        pixels = self.grid.pixels(n_out, camera.card.columns)
+        self.responsivity, self.dsnu_e = camera.fixed_pattern(pixels)
+        self.hot = camera.hot_pixels(pixels)
         # Of the pixel's light, the share `decorrelation / M` is new in each frame; see `speckle_photons`.
         self.decorrelation = medium.frame_decorrelation / self.modes.modes
         self._key = stream_key(seed, "medium.frame_decorrelation")
-        # Field of a pattern's frame, on_gain T b + off_field, and of its complement's, that of all inputs ON less T b.
-        all_on = [off + arm.on_gain * on[0] for off, on in zip(arm.off_field, arm.all_on, strict=True)]
-        self._halves = (
-            (np.float32(arm.on_gain), arm.off_field),
-            (np.float32(-arm.on_gain), tuple(part.astype(np.float32) for part in all_on)),
-        )
+
+    def views(self, complement: bool = False, anchors: Sequence[int] = ()) -> list[View]:
+        """What is shown of a pattern, one frame each: itself, its complement, itself beside an anchor."""
+        arm = self.arm
+        gain = np.float32(arm.on_gain)
+        views = [View(gain, arm.off_field)]
+        if complement:
+            re, im = (off + gain * on[0] for off, on in zip(arm.off_field, arm.all_on, strict=True))
+            views.append(View(-gain, (re, im), complement=True))
+        for anchor in anchors:
+            re, im = (off + part for off, part in zip(arm.off_field, arm.anchor_field(anchor), strict=True))
+            views.append(View(gain, (re, im), brightness=arm.anchor_brightness))
+        return views
+
+    def pair_view(self, one: int, other: int) -> View:
+        """A pattern beside two anchors."""
+        arm = self.arm
+        parts = zip(arm.off_field, arm.anchor_field(one), arm.anchor_field(other), strict=True)
+        re, im = (off + a + b for off, a, b in parts)
+        return View(np.float32(arm.on_gain), (re, im), brightness=2.0 * arm.anchor_brightness)
 
     def photons(
-        self, fields: Field, inputs_on: NDArray[np.integer], frame: int, *, complement: bool = False
+        self, fields: Field, inputs_on: NDArray[Any], frame: int, views: Sequence[View] | None = None
     ) -> NDArray[np.float32]:
         """Mean photons [frame, output] of patterns with fields T b [pattern, output + 2].
 
-        One frame a pattern; with `complement` two, the pattern and its complement: one propagation is enough for both.
+        One frame a pattern and view, the views of a pattern one after the other; left out, the pattern itself. One
+        propagation is enough for all of them.
         """
         arm = self.arm
-        step = 2 if complement else 1
+        views = self.views() if views is None else views
+        step = len(views)
         out = np.empty((step * len(inputs_on), self.n_out), dtype=np.float32)
+        re, im = (part[:, : self.n_out + 2] for part in fields)  # an arm may carry more outputs, for holograms
         energy = arm.photons_per_intensity * arm.laser_energy(frame, len(out))
-        for which, (gain, offset) in enumerate(self._halves[:step]):
-            on = arm.dmd.n_in - inputs_on if which else inputs_on
-            jitter = np.sqrt(arm.brightness(on) * (0.5 * self.decorrelation))
+        for which, view in enumerate(views):
+            on = arm.dmd.n_in - inputs_on if view.complement else inputs_on
+            jitter = np.sqrt((arm.brightness(on) + view.brightness) * (0.5 * self.decorrelation))
             speckle_photons(
-                *fields,
-                gain,
-                *offset,
+                re,
+                im,
+                view.gain,
+                *view.offset,
                 np.float32(self.modes.weight),
                 jitter.astype(np.float32),
                 np.float32(1.0 - self.decorrelation),
@@ -102,10 +102,29 @@ class SpeckleImager:
             )
         return out
 
-    def counts(self, fields: Field, inputs_on: NDArray[np.integer], frame: int, *, complement: bool = False) -> Counts:
+    def counts(self, fields: Field, inputs_on: NDArray[Any], frame: int, views: Sequence[View] | None = None) -> Counts:
         """Counts [frame, output]; see `photons`."""
-        photons = self.photons(fields, inputs_on, frame, complement=complement)
-        return self.camera.expose_pixels(photons, self.responsivity, self.dsnu_e, self.arm.exposure_s, frame)
+        return self.expose(self.photons(fields, inputs_on, frame, views), frame)
+
+    def expose(self, photons: NDArray[np.float32], frame: int) -> Counts:
+        """Counts [frame, output] of the outputs' pixels under mean photons."""
+        return self.camera.expose_pixels(photons, self.responsivity, self.dsnu_e, self.arm.exposure_s, frame, self.hot)
+
+    def expected_counts(self, fields: Field, inputs_on: NDArray[Any], views: Sequence[View]) -> NDArray[np.float64]:
+        """Expectation of `counts` for one pattern [view, output], without rounding and clipping [DN]."""
+        camera = self.camera.card
+        F = fields[0][0].astype(np.float64) + 1j * fields[1][0]
+        weight = self.modes.weight
+        out = np.empty((len(views), self.n_out))
+        for line, view in zip(out, views, strict=True):
+            field = float(view.gain) * F + view.offset[0] + 1j * view.offset[1]
+            light = weight * np.abs(field[1:-1]) ** 2 + 0.5 * (1.0 - weight) * np.abs(field[2:] - field[:-2]) ** 2
+            on = self.arm.dmd.n_in - inputs_on if view.complement else inputs_on
+            fresh = self.decorrelation * (float(self.arm.brightness(on)[0]) + view.brightness)
+            line[:] = self.arm.photons_per_intensity * ((1.0 - self.decorrelation) * light + fresh)
+        electrons = out * self.responsivity + camera.dark_e_per_s * self.arm.exposure_s + self.dsnu_e
+        electrons[:, self.hot] += camera.hot_e_per_s * self.arm.exposure_s
+        return np.asarray(electrons * camera.gain + camera.offset_dn)
 
     def picture(self, pattern: NDArray[np.uint8], frame: int) -> Counts:
         """Every pixel of a square patch [row, column] around the first outputs, for one pattern [1, input]."""
@@ -121,7 +140,7 @@ class SpeckleImager:
         counts: Counts = self.camera.expose(photons[None], arm.exposure_s, frame)[0]
         return counts
 
-    def mean_dn(self, inputs_on: int) -> float:
+    def mean_dn(self, inputs_on: float) -> float:
         """Mean count above the offset of a pattern with this many inputs ON."""
         card = self.camera.card
         brightness = float(self.arm.brightness(np.array([inputs_on]))[0])

@@ -13,6 +13,7 @@ from typing import Any
 from opu_sim.cards import OpuCard, figures
 from opu_sim.dmd import Dmd
 from opu_sim.errors import ConfigError, DeviceError
+from opu_sim.exposure import exposure_s
 from opu_sim.laser import Laser
 
 
@@ -40,7 +41,7 @@ class FrameClock:
         timing = card.timing
         self.rows = rows
         self.pixels = rows * card.camera.columns
-        self.exposure_s = timing.exposure_us * 1e-6
+        self.exposure_s = exposure_s(card)
         self.dead_s = timing.dead_time_us * 1e-6
         self.read_out_s = card.camera.read_out_s(rows)
         self.pattern_load_s = card.dmd.load_time_us * 1e-6
@@ -109,7 +110,14 @@ class Ledger:
     """Vectors projected linearly (`project`) or read as intensities (`intensity`)."""
     frames: int = 0
     passes: int = 0
+    repeated_frames: int = 0
+    """Frames shown again because the camera lost them; not in `frames`, but in time and energy."""
     saturated_pixels: int = 0
+    """Pixels read at the largest code, and"""
+    dark_pixels: int = 0
+    """pixels read at code 0: over- and under-exposure."""
+    idle_s: float = 0.0
+    """Part of device_s in which no frame was shown: `Opu.wait`."""
     device_s: float = 0.0
     joules: float = 0.0
     ops: float = 0.0
@@ -128,10 +136,13 @@ class Ledger:
         clock: FrameClock,
         budget: PowerBudget,
         latency_s: float,
+        repeated: int = 0,
     ) -> None:
-        """Charge `frames` frames shown in `passes` passes."""
-        seconds = frames * clock.period_s + passes * latency_s
+        """Charge `frames` frames shown in `passes` passes, and `repeated` more that were shown again."""
         self.frames += frames
+        self.repeated_frames += repeated
+        frames += repeated
+        seconds = frames * clock.period_s + passes * latency_s
         self.passes += passes
         self.ops_optical += ops_optical
         self.device_s += seconds
@@ -145,6 +156,16 @@ class Ledger:
         }
         for name, value in busy.items():
             self.stage_s[name] = self.stage_s.get(name, 0.0) + value
+        self._spend(seconds, budget)
+
+    def add_idle(self, seconds: float, budget: PowerBudget) -> None:
+        """Charge time in which the device is on and shows nothing."""
+        self.idle_s += seconds
+        self.device_s += seconds
+        self.stage_s["idle"] = self.stage_s.get("idle", 0.0) + seconds
+        self._spend(seconds, budget)
+
+    def _spend(self, seconds: float, budget: PowerBudget) -> None:
         for stage in budget.stages:
             joules = stage.watts * seconds
             self.stage_joules[stage.name] = self.stage_joules.get(stage.name, 0.0) + joules
@@ -178,7 +199,9 @@ def summary(name: str, ledger: Ledger, peak: float) -> dict[str, Any]:
         "name": name,
         "projections": ledger.projections,
         "frames": ledger.frames,
+        "repeated_frames": ledger.repeated_frames,
         "saturated_pixels": ledger.saturated_pixels,
+        "dark_pixels": ledger.dark_pixels,
         "device_s": seconds,
         "joules": ledger.joules,
         "watts": ledger.joules / seconds if seconds else 0.0,

@@ -11,6 +11,10 @@ from numpy.typing import NDArray
 from scipy.integrate import dblquad
 from scipy.special import j1
 
+from opu_sim.cards import OpuCard
+from opu_sim.errors import ConfigError
+from opu_sim.medium.coherence import polarisation_modes, spectral_modes
+
 
 @lru_cache
 def coherence_modes(pixel_over_grain: float) -> float:
@@ -53,8 +57,38 @@ class PixelModes:
     @classmethod
     def of_grain(cls, grain_px: float) -> PixelModes:
         """Of a grain of `grain_px` >= 1 pixels (M <= 2, so that two modes are enough)."""
-        modes = coherence_modes(1.0 / grain_px)
-        return cls(weight=0.5 * (1.0 + (2.0 / modes - 1.0) ** 0.5), modes=modes)
+        return cls.of_number(coherence_modes(1.0 / grain_px))
+
+    @classmethod
+    def of_number(cls, modes: float) -> PixelModes:
+        """Of 1 <= M <= 2 modes."""
+        return cls(weight=0.5 * (1.0 + max(2.0 / modes - 1.0, 0.0) ** 0.5), modes=modes)
+
+    @classmethod
+    def of_card(cls, card: OpuCard) -> PixelModes:
+        """Of a device: independent causes of lost contrast multiply their numbers of modes.
+
+        The pixel's size, light of both polarisations, and a laser line wide against the spread of the paths.
+
+        Raises
+        ------
+        ConfigError
+            More than two modes: a contrast below 0.707 takes further fields, which are not simulated.
+        """
+        medium, line = card.medium, card.laser.linewidth_mhz
+        modes = coherence_modes(1.0 / medium.speckle_grain_px)
+        if medium.polarisation_degree is not None:
+            modes *= polarisation_modes(medium.polarisation_degree)
+        if line is not None and medium.path_spread_mm is not None:
+            modes *= spectral_modes(line * 1e6, medium.path_spread_mm * 1e-3)
+        if modes > 2.0 + 1e-9:
+            raise ConfigError(
+                f"medium.speckle_grain_px = {medium.speckle_grain_px}, medium.polarisation_degree = "
+                f"{medium.polarisation_degree}, laser.linewidth_mhz = {line} with medium.path_spread_mm = "
+                f"{medium.path_spread_mm}: {modes:.3g} modes a pixel, a contrast of {modes**-0.5:.2f}; "
+                "must be <= 2 modes (contrast >= 0.71)"
+            )
+        return cls.of_number(min(modes, 2.0))
 
 
 def interpolated(modes: NDArray[np.complex64], factor: int) -> NDArray[np.complex64]:

@@ -130,3 +130,10 @@ def normals(key: np.uint64, key_2: np.uint64, first: int, out: np.ndarray) -> No
     """One normal a counter, first .. first + len(out) - 1; out float32."""
     for i in range(out.shape[0]):
         out[i] = normal_pair(hash_counter(key, key_2, np.uint64(first + i)))[0]
+
+
+@njit(cache=True)
+def uniforms(key: np.uint64, key_2: np.uint64, first: int, out: np.ndarray) -> None:
+    """One uniform in (0, 1] a counter, first .. first + len(out) - 1; out float32."""
+    for i in range(out.shape[0]):
+        out[i] = uniform(hash_counter(key, key_2, np.uint64(first + i)))

@@ -8,6 +8,7 @@ from numba import njit, prange
 from opu_sim._kernels.random import hash_counter, normal_pair
 
 _HALF = np.float32(0.5)
+_ZERO = np.float32(0.0)
 
 
 @njit(cache=True, parallel=True, fastmath={"contract", "nsz"})
@@ -80,3 +81,56 @@ def perturb_fields(re, im, sigma, keep_amplitude, key, key_2, first_frame):  # t
             g, h = normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))
             line_re[i] = keep_amplitude * line_re[i] + s * g
             line_im[i] = keep_amplitude * line_im[i] + s * h
+
+
+@njit(cache=True, parallel=True, fastmath={"contract", "nsz"})
+def interference_photons(  # type: ignore[no-untyped-def]
+    re,
+    im,
+    gain,
+    offset_re,
+    offset_im,
+    weight,
+    sigma,
+    keep_amplitude,
+    reference,
+    cross,
+    cosine,
+    sine,
+    energy,
+    key,
+    key_2,
+    first_frame,
+    steps,
+    out,
+):
+    """Mean photons where the speckle meets a plane reference on axis: `steps` frames a pattern, one pixel an output.
+
+    re, im: float32 [pattern, output + 2], T b with a neighbour on either side of the outputs, in root photons.
+    The frame's field F is keep_amplitude * (gain * T b + offset) + circular Gaussian of sd sigma[pattern] a
+    quadrature. A plane wave meets the pixel's main coherence mode alone, so that frame f has
+    energy (reference + weight |F|^2 + (1 - weight) |slope|^2 / 2 + cross Re(F e^{i phase})) photons, with
+    cosine, sine of the phase and energy float32 [frame]. out: float32 [steps * pattern, output].
+    """
+    n_patterns, width = re.shape
+    n = width - 2
+    second = (np.float32(1.0) - weight) * _HALF
+    for job in prange(n_patterns * steps):
+        p = job // steps
+        frame = np.uint64(first_frame + job)
+        frame_key = hash_counter(key, key_2, frame)
+        frame_key_2 = hash_counter(key_2, key, frame)
+        field_re, field_im, photons = re[p], im[p], out[job]
+        c, s = cross * cosine[job], cross * sine[job]
+        power, jitter = energy[job], sigma[p]
+        for i in range(n):
+            a = keep_amplitude * (gain * field_re[i + 1] + offset_re[i + 1])
+            b = keep_amplitude * (gain * field_im[i + 1] + offset_im[i + 1])
+            if jitter > 0:
+                g, h = normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))
+                a += jitter * g
+                b += jitter * h
+            e = gain * (field_re[i + 2] - field_re[i]) + (offset_re[i + 2] - offset_re[i])
+            f = gain * (field_im[i + 2] - field_im[i]) + (offset_im[i + 2] - offset_im[i])
+            light = reference + weight * (a * a + b * b) + second * (e * e + f * f) + (c * a - s * b)
+            photons[i] = power * max(light, _ZERO)

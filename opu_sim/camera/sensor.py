@@ -28,7 +28,7 @@ MASKING_READ_NOISE_E = 3.0
 
 _FIXED = ("camera.prnu", "camera.dsnu")
 _LARGEST_E = 1e30  # dark charge: beyond any full well, within float32
-_NONE = np.empty(0, dtype=np.int64)
+NO_PIXELS = np.empty(0, dtype=np.int64)
 
 
 class Camera:
@@ -138,7 +138,7 @@ class Camera:
         dsnu_e: NDArray[np.float32],
         exposure_s: float,
         frame: int,
-        hot: NDArray[np.int64] = _NONE,
+        hot: NDArray[np.int64] = NO_PIXELS,
     ) -> Counts:
         """Digital counts [frame, pixel] of chosen pixels, fixed pattern at hand; nothing is checked.
 

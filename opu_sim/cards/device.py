@@ -41,11 +41,27 @@ class OpuCard(Section):
     def _light_stays_positive(self) -> OpuCard:
         rin, exposure_us = self.laser.rin_db_per_hz, self.timing.exposure_us
         # Relative variance RIN / (2 t), as in `Laser.intensity_noise`; no division, as t may round to 0.
-        limit = MAX_INTENSITY_NOISE**2 * 2.0 * exposure_us * 1e-6
-        if rin is not None and 10.0 ** (rin / 10.0) >= limit:
+        if rin is None or exposure_us is None:
+            return self
+        if 10.0 ** (rin / 10.0) >= MAX_INTENSITY_NOISE**2 * 2.0 * exposure_us * 1e-6:
             raise ValueError(
                 f"laser.rin_db_per_hz = {rin!r} with timing.exposure_us = {exposure_us!r}: "
                 f"relative intensity noise of one exposure must be < {MAX_INTENSITY_NOISE}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _recovery_suits_the_encoding(self) -> OpuCard:
+        encoding, recovery = self.dmd.encoding, self.recovery
+        if encoding != "amplitude" and recovery.method == "anchor" and recovery.anchors == 1:
+            raise ValueError(
+                f"dmd.encoding = {encoding!r}: a pattern that is no amplitude has no complement to show; must be "
+                "'amplitude' with recovery.method = 'anchor' and recovery.anchors = 1"
+            )
+        if encoding in ("lee", "superpixel") and self.fidelity != "pixel":
+            raise ValueError(
+                f"fidelity = {self.fidelity!r}: must be 'pixel' with dmd.encoding = {encoding!r}, whose fields are "
+                "complex"
             )
         return self
 

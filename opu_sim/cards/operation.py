@@ -13,7 +13,8 @@ from opu_sim.config import Section
 class TimingCard(Section):
     """Exposure and the frame's clock."""
 
-    exposure_us: Positive
+    exposure_us: Positive | None = None
+    """Left out, the device picks it from a calibration frame, no longer than the frame's period allows."""
     frame_time_us: NotNegative
     """Period that the trigger is set to; the parts may force a longer one."""
     dead_time_us: NotNegative

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from opu_sim._kernels.random import normals
-from opu_sim._kernels.recovery import combine_pairs
+from opu_sim._kernels.recovery import combine_pairs, pair_variance
 from opu_sim.dmd import Encoded
 from opu_sim.imaging import SpeckleImager
 from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
@@ -37,6 +39,7 @@ class AnchorRecovery:
     """
 
     frames_per_pattern = 2
+    pixels_per_mode = 1.0
 
     def __init__(self, imager: SpeckleImager, seed: int) -> None:
         arm = imager.arm
@@ -52,7 +55,7 @@ class AnchorRecovery:
         electrons = arm.photons_per_intensity * imager.camera.card.quantum_efficiency
         dn_per_intensity = electrons * imager.camera.card.gain
         # Factor that gives the entries of R the variance 1 / n_in.
-        self._norm = (arm.dmd.n_in * across * dn_per_intensity * arm.reference_gain) ** -0.5
+        self._norm = (arm.dmd.n_in * arm.mean_illumination * across * dn_per_intensity * arm.reference_gain) ** -0.5
         self._constant: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._tilt: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._scale: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
@@ -62,9 +65,8 @@ class AnchorRecovery:
         arm, imager = self.imager.arm, self.imager
         n_in = arm.dmd.n_in
         patterns = np.ones((self._averaged, n_in), dtype=np.uint8)
-        counts = imager.counts(arm.fields(patterns), np.full(self._averaged, n_in), frame=0, complement=True).astype(
-            np.float64
-        )
+        views = imager.views(complement=True)
+        counts = imager.counts(arm.fields(patterns), np.full(self._averaged, n_in), 0, views).astype(np.float64)
         all_on, all_off = counts[0::2].mean(axis=0), counts[1::2].mean(axis=0)
         floor = self._floor_share * imager.mean_dn(n_in)
         self._constant = (all_on - all_off).astype(np.float32)
@@ -94,6 +96,7 @@ class AnchorRecovery:
         """Linear projection [vector, output]; two frames a pattern, from number `frame` on."""
         imager = self.imager
         out = np.empty((len(encoded.first) - 1, imager.n_out), dtype=np.float32)
+        views = imager.views(complement=True)
         frames_at_once = _CHUNK_BYTES // (imager.n_out * 5)
         for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
             p = int(encoded.first[start])
@@ -104,7 +107,7 @@ class AnchorRecovery:
                 q, r = int(first[v]), int(first[w])
                 some = (fields[0][q:r], fields[1][q:r])
                 combine_pairs(
-                    imager.counts(some, on[q:r], frame + 2 * (p + q), complement=True),
+                    imager.counts(some, on[q:r], frame + 2 * (p + q), views),
                     encoded.weights[p + q : p + r],
                     (on[q:r] / imager.arm.dmd.n_in).astype(np.float32),
                     first[v : w + 1] - q,
@@ -131,3 +134,58 @@ class AnchorRecovery:
         new_light = 2.0 * imager.decorrelation * arm.on_brightness * to_dn
         constant = self._scale * (new_light - self._tilt / arm.dmd.n_in)
         return (factor[:, None] * combined + constant[:, None]).astype(np.float32)
+
+    def snr(self, inputs_on: int) -> float:
+        """Predicted power signal-to-noise of one pattern's projection, over the outputs of this device."""
+        arm, camera = self.imager.arm, self.imager.camera.card
+        load = inputs_on / arm.dmd.n_in
+        # The pattern's frame is brighter than its complement's by (2 load - 1) of the anchor's light, on average, give
+        # or take the light across the anchor. The variance is a parabola in the difference: two points average it.
+        mean = self._scale * np.float32(load) * (np.float32(2.0) * self._constant - self._tilt)
+        across = 2.0 * arm.on_brightness * inputs_on * (1.0 - load) * arm.photons_per_intensity
+        across_dn = across * camera.quantum_efficiency * camera.gain
+        spread = self._scale * np.sqrt(np.maximum(self._constant, 0.0) * np.float32(across_dn))
+        noise = self.noise_variance(np.stack([mean - spread, mean + spread]), np.array([inputs_on, inputs_on]))
+        return float(load / noise.mean())
+
+    def noise_variance(self, projected: NDArray[np.float32], inputs_on: NDArray[Any]) -> NDArray[np.float32]:
+        """Predicted variance [pattern, output] of a pattern's projection, given its expectation.
+
+        The difference of the two frames is known from the projection, and their sum nearly so: with c = F(x) +
+        F(a-x) the anchor and D = F(x) - F(a-x), it is (|c|^2 + |D|^2) / 2, where D's part along c is the difference
+        over |c| and its part across c is on average what the number of inputs ON leaves to it.
+        """
+        imager, arm = self.imager, self.imager.arm
+        camera, n_in = imager.camera.card, arm.dmd.n_in
+        per_intensity = arm.photons_per_intensity * camera.quantum_efficiency
+        # |c|^2 in electrons; noise may take a measured anchor below zero, a mirror's light is the least there is.
+        anchor = np.maximum(self._constant * arm.reference_gain / camera.gain, per_intensity)
+        load = inputs_on / n_in
+        across = 0.5 * arm.on_brightness * n_in * (1.0 - (2.0 * load - 1.0) ** 2) * per_intensity
+        # Light that is new in each frame: |F + g|^2 has the variance 2 |F|^2 E|g|^2 + (E|g|^2)^2.
+        fresh = imager.decorrelation * per_intensity
+        floor = camera.dark_e_per_s * arm.exposure_s + camera.read_noise_e**2 + 1.0 / (12.0 * camera.gain**2)
+        out = np.empty((len(inputs_on), imager.n_out), dtype=np.float32)
+        pair_variance(
+            projected,
+            load.astype(np.float32),
+            across.astype(np.float32),
+            (fresh * arm.brightness(inputs_on)).astype(np.float32),
+            (fresh * arm.brightness(n_in - inputs_on)).astype(np.float32),
+            np.float32(2.0 * floor),
+            np.float32(0.5 * arm.energy_variance),
+            np.float32(camera.gain),
+            anchor.astype(np.float32),
+            self._constant,
+            self._tilt,
+            self._scale,
+            out,
+        )
+        return out
+
+    def offset(self) -> NDArray[np.float32]:
+        """What noise in the calibration adds to each output of a pattern of weight 1 [output]."""
+        arm = self.imager.arm
+        ones = np.ones((1, arm.dmd.n_in), dtype=np.uint8)
+        on, off = self.imager.expected_counts(arm.fields(ones), ones.sum(axis=1), self.imager.views(complement=True))
+        return np.asarray(self._scale * (self._constant - (on - off)), dtype=np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,11 @@ class Recovery(Protocol):
     frames_per_pattern: int
     calibration_frames: int
 
+    @property
+    def pixels_per_mode(self) -> float:
+        """Pixels of the sensor that an output takes, beside the spacing that the speckle grain demands."""
+        ...
+
     def calibrate(self) -> None:
         """Measure the constants of the method on frames 0 .. calibration_frames - 1."""
         ...
@@ -34,6 +39,21 @@ class Recovery(Protocol):
 
     def matrix(self) -> NDArray[np.float32]:
         """Effective real matrix R [output, input], with E[project(x)] = x @ R.T and var R = 1 / n_in."""
+        ...
+
+    def snr(self, inputs_on: int) -> float:
+        """Predicted power signal-to-noise of a binary pattern's recovery, with this many inputs ON."""
+        ...
+
+    def noise_variance(self, projected: NDArray[np.float32], inputs_on: NDArray[Any]) -> NDArray[np.float32]:
+        """Predicted variance of patterns' projections, [pattern, output] or [pattern, 1].
+
+        projected [pattern, output]: their expectation; inputs_on [pattern].
+        """
+        ...
+
+    def offset(self) -> NDArray[np.float32]:
+        """What noise in the calibration adds to each output of a pattern of weight 1 [output]; E[y] - R b."""
         ...
 
 

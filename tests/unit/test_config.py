@@ -73,13 +73,14 @@ def without_privileges() -> Iterator[None]:
         (
             "laser.zzzzz",
             1,
-            "laser.zzzzz: unknown key; allowed: power_mw, rin_db_per_hz, wall_plug_efficiency, wavelength_nm",
+            "laser.zzzzz: unknown key; allowed: linewidth_mhz, power_mw, rin_db_per_hz, "
+            "wall_plug_efficiency, wavelength_nm",
         ),
         (
             "zzzzz",
             1,
-            "zzzzz: unknown key; allowed: camera, description, dmd, faults, fidelity, kind, laser, medium, name, power, "
-            "recovery, sources, timing",
+            "zzzzz: unknown key; allowed: camera, description, dmd, faults, fidelity, kind, laser, medium, name, "
+            "power, recovery, sources, timing",
         ),
         # wrong types: nothing is converted
         ("camera.adc_bits", True, "camera.adc_bits = True: must be an integer >= 1 and <= 16"),

@@ -8,8 +8,13 @@ import scipy.fft
 
 from opu_sim import ConfigError, load_device
 from opu_sim.device import Opu
-from opu_sim.recovery.off_axis import CARRIER, MODES, PIXELS_PER_MODE, SIZE, OffAxisRecovery
+from opu_sim.recovery import OffAxisRecovery
+from opu_sim.recovery.tiles import MODES, HologramTile
 from opu_sim.speckle import interpolated
+
+PIXELS_PER_MODE = 4  # the card's
+SIZE = MODES * PIXELS_PER_MODE
+CARRIER = 3 * SIZE // 8
 
 EXACT: dict[str, Any] = {
     "camera.adc_bits": 16,
@@ -52,7 +57,7 @@ def rounding_sd(opu: Opu) -> float:
     pixel.
     """
     recovery, card = holography(opu), opu.card.camera
-    step = 1 / (card.gain * card.quantum_efficiency * float(recovery._reference) * recovery._amplitude)
+    step = 1 / (card.gain * card.quantum_efficiency * recovery.reference.amplitude * recovery._amplitude)
     lines = np.arange(-MODES // 2, MODES // 2)
     transfer = np.sinc(lines[:, None] / SIZE) * np.sinc((lines + CARRIER) / SIZE)
     return step * float(np.mean(1 / transfer**2) / 12 / 16) ** 0.5
@@ -98,13 +103,13 @@ def test_projection_is_what_the_frames_demodulate_to(monkeypatch: pytest.MonkeyP
     opu = device(20, 600)
     recovery, b = holography(opu), binary(7, 20)
     field = recovered(opu, b, frame=40)[:, :600]
-    measured = recovery._measure(b, 40)
+    measured = recovery._measure(b, b.sum(axis=1), 40)
     assert np.abs(measured * recovery._kept - field.real).max() < 1e-6 * np.abs(field).max()
     assert recovered(opu, b, frame=40).dtype == np.complex64
     frame_bytes = 3 * SIZE * SIZE * 5
     for frames in (0.5, 1, 3, 6):
         monkeypatch.setattr("opu_sim.recovery.off_axis._CHUNK_BYTES", int(frames * frame_bytes))
-        assert np.array_equal(recovery._measure(b, 40), measured)
+        assert np.array_equal(recovery._measure(b, b.sum(axis=1), 40), measured)
 
 
 def band_energy(frames: np.ndarray, reach: int) -> tuple[float, float]:
@@ -188,17 +193,70 @@ def test_whole_tiles_are_simulated(n_out: int, modes: int) -> None:
     assert opu.matrix().shape == (n_out, 5)
 
 
-def test_grain_must_be_four_pixels() -> None:
-    with pytest.raises(ConfigError, match=r"medium.speckle_grain_px = 5.0: must be 4 for off-axis recovery"):
-        device(**{"medium.speckle_grain_px": 5.0})
+@pytest.mark.parametrize("grain", [1.0, 2.5, 4.000001, 9.0])
+def test_grain_must_be_whole_pixels(grain: float) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"^medium.speckle_grain_px = {grain}: must be an integer 2 .. 8 for off-axis"
+    ):
+        device(**{"medium.speckle_grain_px": grain})
 
 
-def test_matrix_has_variance_one_over_n() -> None:
-    R = device(50, 4000).matrix().astype(np.float64)
-    # 200,000 independent Gaussian entries; PRNU of 0.8 % averages over a mode's 16 pixels and counts for
-    # nothing.
-    assert abs(50 * R.var() - 1) < 4.5 * (2 / R.size) ** 0.5
-    assert abs(R.mean()) < 4.5 * (50 * R.size) ** -0.5
+@pytest.mark.parametrize("pixels", range(2, 9))
+def test_side_band_ends_at_nyquist(pixels: int) -> None:
+    tile = HologramTile(float(pixels))
+    assert tile.size == 16 * pixels
+    # Lines carrier - 8 .. carrier + 7; with two pixels a mode zero, where |r|^2 is, is left out instead of Nyquist.
+    assert tile.carrier + 7 == (16 if pixels == 2 else 8 * pixels - 1)
+    assert tile.overlaps == (pixels < 4) == (tile.overlap > 0)
+    assert tile.signal == pytest.approx(1 - 33 / 1024 if pixels == 2 else 1)
+
+
+@pytest.mark.parametrize("grain", [3.0, 5.0, 6.0, 8.0])
+def test_field_of_other_grains(grain: float) -> None:
+    opu = device(**EXACT | LIGHT | {"medium.speckle_grain_px": grain, "laser.power_mw": 1e6})
+    b = binary(3)
+    on, off = np.float32(opu.arm.on_gain), opu.arm.off_field
+    re, im = opu.arm.fields(b)
+    true = (on * re + off[0] + 1j * (on * im + off[1]))[:, 1:-1]
+    # Light 1e4 times weaker than the reference's: rounding is 3e-4 of the field, |s|^2 at 3 pixels a mode 3e-3 of it.
+    assert np.sqrt(np.mean(np.abs(recovered(opu, b) - true) ** 2)) < 0.02 * np.sqrt(np.mean(np.abs(true) ** 2))
+
+
+def test_low_pass_keeps_a_beam_and_drops_what_is_fine() -> None:
+    tile = HologramTile(3.0)
+    row, column = np.meshgrid(np.arange(48.0), np.arange(48.0), indexing="ij")
+    beam = np.exp(-((row - 400) ** 2 + (column - 900) ** 2) / 1100**2)
+    assert np.abs(tile.smooth(beam[None])[0] / beam[::3, ::3] - 1).max() < 1e-4
+    noise = np.random.default_rng(0).standard_normal((400, 48, 48))
+    # Nine terms of 2304 pixels are left of white noise, on the mean over the tile's modes, or nearly: modes are not
+    # quite evenly spread over the pixels.
+    left = np.mean(tile.smooth(noise) ** 2) * 2304
+    assert 8 < left < 11
+
+
+@pytest.mark.parametrize("edge", [None, 0.5, 1.0])
+@pytest.mark.parametrize("grain", [2.0, 3.0, 4.0, 8.0])
+def test_matrix_has_variance_one_over_n(grain: float, edge: float | None) -> None:
+    R = device(50, 2560, **{"medium.speckle_grain_px": grain, "recovery.filter_edge": edge}).matrix().astype(np.float64)
+    # 128,000 Gaussian entries; PRNU of 0.8 % averages over a mode's pixels and counts for nothing. A filter makes
+    # neighbours alike: the variance of the variance grows by mean w^4 / (mean w^2)^2 over the lines, 1.94 along either
+    # axis for a raised cosine all the way; that of the mean by 1 / mean w^2, 1 / 0.375.
+    share = edge or 0.0
+    assert abs(50 * R.var() - 1) < 4.5 * (2 / R.size) ** 0.5 * 1.94**share
+    assert abs(R.mean()) < 4.5 * (50 * R.size) ** -0.5 * (1 / 0.375) ** share
+
+
+@pytest.mark.parametrize("grain", [2.0, 4.0])
+def test_filter_is_in_the_matrix(grain: float) -> None:
+    overrides = EXACT | LIGHT | {"medium.speckle_grain_px": grain, "laser.power_mw": 1e7, "recovery.filter_edge": 0.6}
+    opu = device(**overrides)
+    x = np.random.default_rng(0).integers(-1, 2, (4, 100)).astype(np.float64)
+    with opu:
+        y = opu.project(x)
+    t = x @ opu.matrix().T.astype(np.float64)
+    sharp = x @ device(**overrides | {"recovery.filter_edge": None}).matrix().T.astype(np.float64)
+    assert np.mean((y - t) ** 2) < 1e-3 * t.var()
+    assert np.mean((y - sharp) ** 2) > 0.05 * t.var()
 
 
 def test_matrix_knows_the_pixels_responsivity() -> None:

@@ -207,7 +207,7 @@ TERNARY = np.array([[1, 0, -1, 1, 0]], dtype=np.float32)
 GREY = np.array([[0.5, 0, -1, 2, 0]], dtype=np.float32)
 
 
-@pytest.mark.parametrize(("name", "a_pattern", "calibration"), [(AURORA, 2, 2 * 64), ("light-in-the-loop", 1, 64)])
+@pytest.mark.parametrize(("name", "a_pattern", "calibration"), [(AURORA, 2, 2 * 64), ("light-in-the-loop", 1, 2 * 64)])
 def test_frames_of_a_projection(name: str, a_pattern: int, calibration: int) -> None:
     opu = device(name)
     assert opu.ledger.frames == calibration
@@ -332,7 +332,9 @@ def test_the_summary_divides_by_device_seconds() -> None:
     ledger = Ledger(
         projections=3,
         frames=8,
+        repeated_frames=1,
         saturated_pixels=2,
+        dark_pixels=5,
         device_s=4.0,
         joules=100.0,
         ops=2e12,
@@ -344,7 +346,9 @@ def test_the_summary_divides_by_device_seconds() -> None:
         "name": "box",
         "projections": 3,
         "frames": 8,
+        "repeated_frames": 1,
         "saturated_pixels": 2,
+        "dark_pixels": 5,
         "device_s": 4.0,
         "joules": 100.0,
         "watts": 25.0,

@@ -1,0 +1,97 @@
+"""One sample an output mode: the recovery's own matrix, and the noise that its pixels would have made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from opu_sim._kernels.recovery import combine_noisy
+from opu_sim.dmd import Encoded
+from opu_sim.recovery.method import PATTERNS_AT_ONCE, Recovery, vector_chunks
+from opu_sim.rng import stream_key
+from opu_sim.signal_arm import SignalArm
+
+# Entries of the matrix are rounded to this many bits below their standard deviation, so that products with binary
+# patterns are exact in float32 in any order (see `_kernels.medium`); 77 dB below the entries.
+_GRID_BITS = 11
+
+
+class ModeRecovery:
+    """Rungs `mode` and `ideal` of the ladder of fidelity, in front of a recovery that does it pixel by pixel.
+
+    A pattern's projection is R b, with the matrix R that the recovery realises, plus (rung `mode`) Gaussian noise of
+    the variance that the recovery predicts of its pixels: `Recovery.noise_variance`. Frames, time and energy are
+    those of the recovery. What is not in it: saturation, and the counts' rounding where no noise dithers it.
+    """
+
+    def __init__(self, inner: Recovery, arm: SignalArm, seed: int, *, noisy: bool) -> None:
+        self.inner = inner
+        self._arm = arm
+        self._noisy = noisy
+        self.frames_per_pattern = inner.frames_per_pattern
+        self.calibration_frames = inner.calibration_frames
+        self.pixels_per_mode = inner.pixels_per_mode
+        self._key = stream_key(seed, "recovery.mode_noise")
+        self._transposed: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
+        self._offset: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+        self._step = -1
+
+    def calibrate(self) -> None:
+        """Measure the constants of the recovery, pixel by pixel."""
+        self.inner.calibrate()
+        self._step = -1
+
+    def matrix(self) -> NDArray[np.float32]:
+        """Effective real matrix R [output, input] of the recovery, on a grid 77 dB below its entries."""
+        return np.ascontiguousarray(self._columns().T)
+
+    def _columns(self) -> NDArray[np.float32]:
+        """R^T [input, output], again after the medium has drifted."""
+        if self._step != self._arm.step:
+            matrix = self.inner.matrix()
+            grid = 2.0 ** (np.floor(-0.5 * np.log2(matrix.shape[1])) - _GRID_BITS)
+            self._transposed = np.ascontiguousarray((np.rint(matrix / grid) * grid).T, dtype=np.float32)
+            self._offset = self.inner.offset()
+            self._step = self._arm.step
+        return self._transposed
+
+    def project(self, encoded: Encoded, frame: int) -> NDArray[np.float32]:
+        """Linear projection [vector, output] of encoded vectors; the first frame is number `frame`."""
+        columns = self._columns()
+        out = np.empty((len(encoded.first) - 1, columns.shape[1]), dtype=np.float32)
+        for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
+            p = int(encoded.first[start])
+            part = encoded.part(start, end)
+            patterns = part.patterns
+            projected = patterns.astype(np.float32) @ columns
+            deviation = np.zeros((len(patterns), 1), dtype=np.float32)
+            if self._noisy:
+                deviation = np.sqrt(self.inner.noise_variance(projected, part.brightness))
+                projected += self._offset
+            combine_noisy(
+                projected,
+                deviation,
+                part.weights,
+                part.first,
+                *self._key,
+                frame + self.frames_per_pattern * p,
+                self.frames_per_pattern,
+                out[start:end],
+            )
+        return out
+
+    def snr(self, inputs_on: int) -> float:
+        """Predicted power signal-to-noise of one pattern's projection."""
+        return self.inner.snr(inputs_on) if self._noisy else float("inf")
+
+    def noise_variance(self, projected: NDArray[np.float32], inputs_on: NDArray[Any]) -> NDArray[np.float32]:
+        """Predicted variance of a pattern's projection."""
+        variance = self.inner.noise_variance(projected, inputs_on)
+        return variance if self._noisy else np.zeros_like(variance)
+
+    def offset(self) -> NDArray[np.float32]:
+        """What noise in the calibration adds to each output of a pattern of weight 1 [output]."""
+        self._columns()
+        return self._offset if self._noisy else np.zeros_like(self._offset)
