@@ -19,7 +19,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-device_app = typer.Typer(help="Device cards: list them, show the budget derived from one.", no_args_is_help=True)
+device_app = typer.Typer(
+    help="Device cards: list them, show the budget derived from one, test one.", no_args_is_help=True
+)
 data_app = typer.Typer(help="Data sets: list them, download with SHA-256 check.", no_args_is_help=True)
 bench_app = typer.Typer(help="Benchmarks: JSON first, tables and plots from it.", no_args_is_help=True)
 app.add_typer(device_app, name="device")
@@ -113,6 +115,51 @@ def device_show(
         console.device_tables(document)
 
 
+@device_app.command(
+    "check",
+    epilog="Example: opu device check lighton-aurora --plot aurora.png\n\n"
+    "Exit status 1 if a check fails. Checks that this device cannot make are listed, and count neither way.",
+)
+def device_check(
+    device: Annotated[str, typer.Argument(help="Shipped device or TOML file.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example camera.adc_bits=10."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the device and of the patterns.")] = 0,
+    n_in: Annotated[int | None, typer.Option(help="Inputs; 256 without it.", show_default=False)] = None,
+    n_out: Annotated[int | None, typer.Option(help="Outputs; 2048 without it.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    plot: Annotated[Path | None, typer.Option(help="Also write a figure sheet (PNG).", show_default=False)] = None,
+) -> None:
+    """Acceptance test of a device: speckle, matrix, linearity, noise, drift and frames against what its card says."""
+    from benchmarks import console
+    from dfa.checkpoint import make_writable
+    from opu_sim.cards import load_card
+    from opu_sim.config import parse_assignment
+    from opu_sim.self_test import device_to_test, self_test
+
+    if plot is not None:
+        make_writable(plot.parent, "--plot")
+    card = load_card(device, dict(parse_assignment(text) for text in set_ or []))
+    tested, notes = device_to_test(card, n_in=n_in, n_out=n_out, seed=seed)
+    for note in notes:
+        console.note(note)
+    with tested:
+        test = self_test(tested, seed=seed)
+    test.notes += notes
+    if as_json:
+        typer.echo(json.dumps(test.document(), indent=2))
+    else:
+        console.check_table(test)
+    if plot is not None:
+        from benchmarks.plots_check import draw
+
+        draw(test, plot)
+    if not test.passed:
+        raise typer.Exit(1)
+
+
 @data_app.command("list", epilog="Example: OPU_DATA_DIR=~/data opu data list")
 def data_list() -> None:
     """Data sets, their licence, and where they are found now."""
@@ -175,6 +222,51 @@ def bench_training(
     if out is not None:
         write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
     _report(document, as_json, *table(document))
+
+
+@bench_app.command(
+    "tradeoffs",
+    epilog="Example: opu bench tradeoffs digits-mlp --seeds 3 --out tradeoffs.json --plot tradeoffs.png\n\n"
+    "Exit status 1 if a quantity does not go the way that the physics says.",
+)
+def bench_tradeoffs(
+    experiment: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "digits-mlp",
+    device: Annotated[
+        str | None,
+        typer.Option(help="Shipped device or TOML file; the experiment's own without it.", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 .. N-1 of each point.")] = 3,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the base, for example device.timing.latency_s=0."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Three points a sweep, one seed: seconds.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write the figure (PNG).", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Laser power, exposure, ADC bits and rows read against accuracy, bits, frame rate, watts and joules."""
+    from benchmarks import console
+    from benchmarks.plots_tradeoffs import plot as draw
+    from benchmarks.plots_tradeoffs import table, verdict
+    from benchmarks.tradeoffs import measure
+    from dfa.checkpoint import make_writable, write_atomic
+    from opu_sim.config import parse_assignment
+
+    for path, option in ((out, "--out"), (plot, "--plot")):
+        if path is not None:
+            make_writable(path.parent, option)
+    settings = dict(parse_assignment(text) for text in set_ or [])
+    document = measure(experiment, seeds, device=device, settings=settings, quick=quick, progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    if plot is not None:
+        draw(document, plot)
+    _report(document, as_json, *table(document))
+    if not as_json:
+        typer.echo(verdict(document))
+    if not document["pass"]:
+        raise typer.Exit(1)
 
 
 def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:

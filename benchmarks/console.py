@@ -5,11 +5,14 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from opu_sim.self_test import SelfTest
 
 out = Console()
 err = Console(stderr=True)
@@ -133,6 +136,19 @@ def device_tables(document: dict[str, Any]) -> None:
         ["frame rate, default region of interest", f"{rate['default']:.0f} Hz"],
         ["frame rate, full frame", f"{rate['full']:.0f} Hz"],
     ]
+    optics = document["optics"]
+    if optics:
+        head += [
+            ["independent outputs (one a speckle grain)", f"{optics['independent_outputs']}"],
+            ["speckle contrast", f"{optics['speckle_contrast']:.3f}"],
+            [
+                "DMD efficiency, of it diffraction",
+                f"{optics['dmd_efficiency']:.2f}, {optics['diffraction_efficiency']:.2f}",
+            ],
+            ["frames a pattern", f"{optics['frames_a_pattern']}"],
+        ]
+        if optics["memory_range_rad"] is not None:
+            head.append(["memory effect, range", f"{1e3 * optics['memory_range_rad']:.3g} mrad"])
     table([document["name"], "derived from the parts"], head)
     stages = document["stages"]
     if stages:
@@ -141,3 +157,26 @@ def device_tables(document: dict[str, Any]) -> None:
     figures = [[f["key"], f"{f['value']:g}", f["source"] or "not stated"] for f in document["figures"]]
     if figures:
         table(["figure on the card", "value", "source"], figures)
+
+
+def check_table(test: SelfTest) -> None:
+    """`opu device check`: a line a check; why some were not compared; the verdict."""
+    words = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "–"}
+    rows, open_ = [], dict[str, list[str]]()
+    for check in test.checks:
+        name = f"{check.name} ({check.unit})" if check.unit else check.name
+        tolerance = "–" if check.tolerance is None else f"± {_figure(check.tolerance)}"
+        rows.append([name, _figure(check.measured), _figure(check.expected), tolerance, words[check.passed]])
+        if check.passed is None:
+            open_.setdefault(check.note, []).append(check.name)
+    title = f"{test.n_in} inputs, {test.n_out} outputs, seed {test.seed}"
+    table([test.device, "measured", "expected", "tolerance", "verdict"], rows, title)
+    for line in [*test.notes, *(f"not compared ({why}): {'; '.join(names)}" for why, names in open_.items())]:
+        out.print(line, highlight=False, markup=False)
+    out.print(test.summary(), highlight=False, markup=False, style="bold green" if test.passed else "bold red")
+
+
+def _figure(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.4g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.1e}"

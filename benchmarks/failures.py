@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 
 import typer
 
 from dfa.interruption import Interrupted
-from opu_sim.errors import ConfigError, DeviceError
+from opu_sim.errors import ConfigError, DeviceError, DeviceWarning
 
 # Some versions of typer carry click within them, others depend on it; this is the base of usage errors in both.
 _UsageError: type[Exception] = next(
@@ -17,9 +18,18 @@ _UsageError: type[Exception] = next(
 
 
 def exit_status(command: Callable[[], object]) -> int:
-    """Run a command: 0 done, 2 wrong input, 130 interrupted; a fault of the program keeps its traceback and is 1."""
+    """Run a command: 0 done, 2 wrong input, 130 interrupted; a fault of the program keeps its traceback and is 1.
+
+    What a device warns of is one line on stderr, too.
+    """
     try:
-        outcome = command()
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", DeviceWarning)
+            usual = warnings.showwarning
+            warnings.showwarning = lambda message, category, *where: (
+                _say(f"warning: {message}") if issubclass(category, DeviceWarning) else usual(message, category, *where)
+            )
+            outcome = command()
     except typer.Exit as stop:
         return stop.exit_code
     except (KeyboardInterrupt, typer.Abort):
@@ -36,5 +46,9 @@ def exit_status(command: Callable[[], object]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    sys.stderr.write(f"opu: {' '.join(message.split())}\n")
+    _say(message)
     return status
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(f"opu: {' '.join(message.split())}\n")

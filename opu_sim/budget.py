@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
 from opu_sim.cards import DeviceCard, OpuCard, figures
+from opu_sim.dmd import Dmd
+from opu_sim.medium.memory_effect import memory_range_rad
+from opu_sim.output_grid import output_capacity
 from opu_sim.power import FrameClock, PowerBudget, teraops_peak
+from opu_sim.recovery.tiles import MODES
+from opu_sim.speckle import PixelModes
 
 
 def budget(card: DeviceCard) -> dict[str, Any]:
@@ -19,6 +25,7 @@ def budget(card: DeviceCard) -> dict[str, Any]:
         "teraops_per_watt": 0.0,
         "frame_rate_hz": {"default": 0.0, "full": 0.0},
         "stages": [],
+        "optics": {},
         "figures": figures_,
         "card": card.model_dump(mode="json"),
     }
@@ -33,5 +40,31 @@ def budget(card: DeviceCard) -> dict[str, Any]:
             "teraops_per_watt": peak / power.watts,
             "frame_rate_hz": {"default": default.rate_hz, "full": full.rate_hz},
             "stages": [asdict(stage) for stage in power.stages],
+            "optics": _optics(card),
         }
     return document
+
+
+def _optics(card: OpuCard) -> dict[str, float | int | None]:
+    """What the card's optics come to: light, contrast, outputs."""
+    wavelength_m = card.laser.wavelength_nm * 1e-9
+    dmd = Dmd(card.dmd, 1, wavelength_m)
+    spacing = math.ceil(card.medium.speckle_grain_px)
+    block = MODES if card.recovery.method == "off-axis" else 1
+    thickness_um = card.medium.thickness_um
+    return {
+        "independent_outputs": output_capacity(card, spacing, block),
+        "pixels_between_outputs": spacing,
+        "speckle_contrast": PixelModes.of_card(card).contrast,
+        "dmd_efficiency": dmd.efficiency,
+        "diffraction_efficiency": dmd.diffraction_efficiency,
+        "memory_range_rad": None if thickness_um is None else memory_range_rad(wavelength_m, thickness_um * 1e-6),
+        "frames_a_pattern": _frames_a_pattern(card),
+    }
+
+
+def _frames_a_pattern(card: OpuCard) -> int:
+    recovery = card.recovery
+    if recovery.method == "phase-stepping":
+        return recovery.steps
+    return 1 + recovery.anchors if recovery.method == "anchor" else 1

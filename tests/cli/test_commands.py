@@ -32,7 +32,15 @@ def test_version(opu: Opu) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["train"], ["device", "show"], ["data", "fetch"], ["bench", "throughput"], ["bench", "training"]]
+    "command",
+    [
+        ["train"],
+        ["device", "show"],
+        ["data", "fetch"],
+        ["bench", "throughput"],
+        ["bench", "training"],
+        ["bench", "tradeoffs"],
+    ],
 )
 def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     for option in ("--help", "-h"):
@@ -48,7 +56,7 @@ def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture
         ([], ["train", "device", "data", "bench"]),
         (["device"], ["list", "show"]),
         (["data"], ["list", "fetch"]),
-        (["bench"], ["throughput", "training"]),
+        (["bench"], ["throughput", "training", "tradeoffs"]),
     ],
 )
 def test_help_lists_the_commands(group: list[str], commands: list[str], capsys: pytest.CaptureFixture[str]) -> None:

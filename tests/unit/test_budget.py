@@ -20,11 +20,22 @@ def of(name: str, **overrides: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("name", [*OPUS, "ideal"])
 def test_keys_and_json(name: str) -> None:
     document = of(name)
-    keys = {"name", "teraops_peak", "watts", "teraops_per_watt", "frame_rate_hz", "stages", "figures", "card"}
+    keys = {"name", "teraops_peak", "watts", "teraops_per_watt", "frame_rate_hz", "stages", "optics", "figures", "card"}
     assert set(document) == keys
     assert set(document["frame_rate_hz"]) == {"default", "full"}
     assert json.loads(json.dumps(document)) == document
     assert document["name"] == name == document["card"]["name"]
+
+
+def test_the_optics_of_the_card() -> None:
+    """2048 x 1088 pixels: outputs 5 apart on aurora; tiles of 16 x 16 modes on 64 x 64 pixels with holography."""
+    aurora, holographic = of("lighton-aurora")["optics"], of("light-in-the-loop")["optics"]
+    assert aurora["independent_outputs"] == (2048 // 5) * (1088 // 5)
+    assert holographic["independent_outputs"] == (2048 // 64) * (1088 // 64) * 256
+    assert (aurora["frames_a_pattern"], holographic["frames_a_pattern"]) == (2, 1)
+    assert aurora["dmd_efficiency"] == pytest.approx(0.96**2 * 0.88 * 0.92 * 0.86)
+    assert 0.97 < aurora["speckle_contrast"] < 1.0
+    assert of("ideal")["optics"] == {}
 
 
 @pytest.mark.parametrize("name", OPUS)
