@@ -150,9 +150,12 @@ class Opu(Device):
         self.ledger.add_idle(seconds, self.budget)
 
     def snr(self, inputs_on: int) -> float:
-        """Predicted power signal-to-noise of one binary pattern's projection, with this many inputs ON."""
+        """Predicted power signal-to-noise of one pattern's projection, with this many inputs at full scale.
+
+        Noise that differs from frame to frame; gain jumps, which a whole pass shares, come on top.
+        """
         self._calibrate()
-        return self.recovery.snr(inputs_on)
+        return self.recovery.snr(inputs_on * self.arm.dmd.full_scale**2)
 
     def project(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Linear projection through the optics.

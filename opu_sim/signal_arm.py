@@ -131,19 +131,26 @@ class SignalArm:
 
     @property
     def energy_variance(self) -> float:
-        """Relative variance of the light from frame to frame: laser noise, and gain jumps between passes."""
-        return self.laser.intensity_noise(self.exposure_s) ** 2 + (self.card.faults.gain_jump or 0.0) ** 2
+        """Relative variance of the light from frame to frame, of the laser alone."""
+        return self.laser.intensity_noise(self.exposure_s) ** 2
+
+    def pass_gain(self, first_frame: int, frames: int) -> NDArray[np.float32]:
+        """Light of each frame's pass relative to the mean [frame]; 1 without gain jumps.
+
+        Between passes the light is switched off and on: one factor for all frames of a pass.
+        """
+        jump = self.card.faults.gain_jump
+        if jump is None or frames == 0:
+            return np.ones(frames, dtype=np.float32)
+        a_pass = (first_frame + np.arange(frames)) // self.card.timing.pass_patterns
+        factors = np.empty(int(a_pass[-1] - a_pass[0]) + 1, dtype=np.float32)
+        normals(*self._gain_key, int(a_pass[0]), factors)
+        gain = np.maximum(np.float32(1.0) + np.float32(jump) * factors, np.float32(0.0))[a_pass - a_pass[0]]
+        return np.asarray(gain, dtype=np.float32)
 
     def laser_energy(self, first_frame: int, frames: int) -> NDArray[np.float32]:
         """Energy of each exposure relative to the mean [frame]."""
         energy = np.empty(frames, dtype=np.float32)
         normals(*self._laser_key, first_frame, energy)
         energy = np.float32(1.0) + np.float32(self.laser.intensity_noise(self.exposure_s)) * energy
-        jump = self.card.faults.gain_jump
-        if jump is not None and frames:
-            # Between passes the light is switched off and on: one factor for all frames of a pass.
-            a_pass = (first_frame + np.arange(frames)) // self.card.timing.pass_patterns
-            factors = np.empty(int(a_pass[-1] - a_pass[0]) + 1, dtype=np.float32)
-            normals(*self._gain_key, int(a_pass[0]), factors)
-            energy *= np.maximum(np.float32(1.0) + np.float32(jump) * factors, np.float32(0.0))[a_pass - a_pass[0]]
-        return energy
+        return energy * self.pass_gain(first_frame, frames)

@@ -135,7 +135,7 @@ class AnchorRecovery:
         constant = self._scale * (new_light - self._tilt / arm.dmd.n_in)
         return (factor[:, None] * combined + constant[:, None]).astype(np.float32)
 
-    def snr(self, inputs_on: int) -> float:
+    def snr(self, inputs_on: float) -> float:
         """Predicted power signal-to-noise of one pattern's projection, over the outputs of this device."""
         arm, camera = self.imager.arm, self.imager.camera.card
         load = inputs_on / arm.dmd.n_in

@@ -125,7 +125,7 @@ class AnchorsRecovery:
         factor = 2.0 * arm.on_gain * (1.0 - imager.decorrelation) * to_dn
         return np.ascontiguousarray(factor[:, None] * combined, dtype=np.float32)
 
-    def snr(self, inputs_on: int) -> float:
+    def snr(self, inputs_on: float) -> float:
         """Predicted power signal-to-noise of one pattern's projection, over the outputs of this device."""
         on = np.array([inputs_on])
         noise = self.noise_variance(np.zeros((1, self.imager.n_out), dtype=np.float32), on)

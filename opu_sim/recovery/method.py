@@ -41,7 +41,7 @@ class Recovery(Protocol):
         """Effective real matrix R [output, input], with E[project(x)] = x @ R.T and var R = 1 / n_in."""
         ...
 
-    def snr(self, inputs_on: int) -> float:
+    def snr(self, inputs_on: float) -> float:
         """Predicted power signal-to-noise of a binary pattern's recovery, with this many inputs ON."""
         ...
 

@@ -70,19 +70,24 @@ class ModeRecovery:
             if self._noisy:
                 deviation = np.sqrt(self.inner.noise_variance(projected, part.brightness))
                 projected += self._offset
+            first_frame = frame + self.frames_per_pattern * p
+            weights = part.weights
+            if self._noisy:
+                gain = self._arm.pass_gain(first_frame, self.frames_per_pattern * len(patterns))
+                weights = weights * gain[:: self.frames_per_pattern]
             combine_noisy(
                 projected,
                 deviation,
-                part.weights,
+                weights,
                 part.first,
                 *self._key,
-                frame + self.frames_per_pattern * p,
+                first_frame,
                 self.frames_per_pattern,
                 out[start:end],
             )
         return out
 
-    def snr(self, inputs_on: int) -> float:
+    def snr(self, inputs_on: float) -> float:
         """Predicted power signal-to-noise of one pattern's projection."""
         return self.inner.snr(inputs_on) if self._noisy else float("inf")
 

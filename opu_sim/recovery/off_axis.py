@@ -330,7 +330,7 @@ class OffAxisRecovery:
             out[start : start + 32] = self._side_band(light)[:, : self.n_out].real
         return np.ascontiguousarray(self._scale * out.T)
 
-    def snr(self, inputs_on: int) -> float:
+    def snr(self, inputs_on: float) -> float:
         """Predicted power signal-to-noise of the recovered field, and of the projection; see `OffAxisNoise`."""
         return self.noise.snr(inputs_on)
 

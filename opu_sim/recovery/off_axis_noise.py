@@ -95,7 +95,7 @@ class OffAxisNoise:
         power, errors = self._powers(self._signal_e(inputs_on))
         return {name: error / power for name, error in errors.items()}
 
-    def snr(self, inputs_on: int) -> float:
+    def snr(self, inputs_on: float) -> float:
         """Power signal-to-noise of the recovered complex field, and of its real part, all errors together."""
         return 1.0 / sum(float(error[0]) for error in self.terms(np.array([inputs_on])).values())
 

@@ -136,7 +136,7 @@ class PhaseSteppingRecovery:
         T = imager.arm.medium.matrix()[1:-1]
         return np.ascontiguousarray(self._scale * relative[:, None] * T.real)
 
-    def snr(self, inputs_on: int) -> float:
+    def snr(self, inputs_on: float) -> float:
         """Predicted power signal-to-noise of the recovered complex field: all noise that the card switches on."""
         arm, on = self.imager.arm, np.array([inputs_on])
         signal = arm.on_brightness * inputs_on

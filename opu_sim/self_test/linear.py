@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
-from opu_sim.medium.statistics import ks_marchenko_pastur
+from opu_sim.medium.statistics import ks_marchenko_pastur, singular_values
+from opu_sim.rng import stream
 from opu_sim.self_test.estimators import Array, blocks, jackknife, ratio
 from opu_sim.self_test.prediction import Prediction
 from opu_sim.self_test.probe import Probe
 from opu_sim.self_test.report import SelfTest
 
 _SIGMAS = 4.0  # of sampling error that every check allows
-_NULL_MATRICES = 16  # random matrices of the same shape that the Marchenko-Pastur distance is judged by
+_NULL_MATRICES = 8  # random matrices of the same shape that the Marchenko-Pastur distance is judged by
 _SUPERPOSED = 48
 _SCALED = 24
 _SCALES = np.array([1.0, 3.0, 5.0]) / 7.0  # exact for three, six, nine or twelve bit planes
@@ -75,14 +77,7 @@ def check_matrix(test: SelfTest, probe: Probe, matrix: MeasuredMatrix, predictio
     # Rows are brought to one norm, as the brightness of the medium may vary over the outputs.
     T = normalised(matrix.mean * single)
     distance = ks_marchenko_pastur(T)
-    rng = probe.rng
-    null = [
-        ks_marchenko_pastur(
-            normalised(rng.standard_normal(T.shape) if prediction is None else prediction.random_matrix(rng, T.shape))
-        )
-        for _ in range(_NULL_MATRICES)
-    ]
-    expected, spread = float(np.mean(null)), float(np.std(null, ddof=1))
+    expected, spread = distance_of_random_matrices(T.shape, None if prediction is None else prediction.shared_weight)
     test.add(
         "singular values, KS",
         distance,
@@ -90,9 +85,31 @@ def check_matrix(test: SelfTest, probe: Probe, matrix: MeasuredMatrix, predictio
         _SIGMAS * spread + 0.5 * expected,
         note="to Marchenko and Pastur's law; expected: of random matrices of this shape, read alike",
     )
-    squared = np.linalg.svd(T, compute_uv=False) ** 2
     short, long = sorted(T.shape)
-    test.series["matrix"] = {"squared": squared / long, "gamma": short / long, "ks": distance}
+    test.series["matrix"] = {"squared": singular_values(T) ** 2, "gamma": short / long, "ks": distance}
+
+
+@lru_cache
+def distance_of_random_matrices(shape: tuple[int, int], weight: float | None) -> tuple[float, float]:
+    """Mean and sd of the Marchenko-Pastur distance of random matrices [output, input], from eight of them.
+
+    weight : of a pixel's first coherence mode, where a recovery without a reference reads them; then a pixel's second
+        mode, the field's slope, is shared with its neighbours, and the rows of a fine-grained medium are not
+        independent (`AnchorRecovery.matrix`). None: independent entries.
+    """
+    rng = stream(0, "self_test.random_matrices")
+    outputs, inputs = shape
+    distances = []
+    for _ in range(_NULL_MATRICES):
+        T = rng.standard_normal(shape)
+        if weight is not None:
+            parts = rng.standard_normal((2, outputs + 2, inputs + 1))
+            fields = parts[0] + 1j * parts[1]
+            anchor, field = fields[:, :1].conj(), fields[:, 1:]
+            slope = (anchor[2:] - anchor[:-2]) * (field[2:] - field[:-2])
+            T = np.real(weight * anchor[1:-1] * field[1:-1] + 0.5 * (1.0 - weight) * slope)
+        distances.append(ks_marchenko_pastur(normalised(T)))
+    return float(np.mean(distances)), float(np.std(distances, ddof=1))
 
 
 def normalised(T: Array) -> Array:

@@ -52,6 +52,8 @@ class Prediction:
         """Power signal-to-noise of the projection of one binary pattern with this many inputs ON."""
         self.clock: FrameClock = model.clock
         self.frames_per_pattern = model.recovery.frames_per_pattern
+        self.shared_weight = self.law.weight if card.recovery.method == "anchor" else None
+        """Weight of a pixel's first coherence mode where outputs share the second one with their neighbours."""
         self.signs_at_once = card.dmd.encoding != "amplitude"
         """Whether both signs of a vector are shown in one pattern; else each has one of its own."""
 
@@ -79,22 +81,6 @@ class Prediction:
         sd = self.noise_variance(intensity, level) ** 0.5
         mean, variance = code_moments(intensity + self.offset_dn, sd, self.card.camera.max_dn)
         return mean - self.offset_dn, variance
-
-    def random_matrix(self, rng: np.random.Generator, shape: tuple[int, int]) -> Array:
-        """Real random matrix [output, input] as this recovery reads one from independent fields, rows of any norm.
-
-        Pixels of an anchor's two frames see their second coherence mode, the field's slope, which their neighbours
-        share: for grains of few pixels the rows are not independent (`AnchorRecovery.matrix`).
-        """
-        weight = self.law.weight
-        if self.card.recovery.method != "anchor" or weight is None:
-            return rng.standard_normal(shape)
-        outputs, inputs = shape
-        parts = rng.standard_normal((2, outputs + 2, inputs + 1))
-        fields = parts[0] + 1j * parts[1]
-        anchor, T = fields[:, :1], fields[:, 1:]
-        slope = (anchor[2:] - anchor[:-2]).conj() * (T[2:] - T[:-2])
-        return np.asarray(np.real(weight * anchor[1:-1].conj() * T[1:-1] + 0.5 * (1.0 - weight) * slope))
 
     def correlation(self, start_s: float, end_s: float) -> tuple[float, str]:
         """Correlation of one pattern's speckle at two times of the device's clock, and what it comes from.
