@@ -16,7 +16,8 @@ def table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     header = ["n_in → n_out", "batch", "recovery", "host µs", "floor µs", "host / floor", "NumPy µs", "device µs", "MB"]
     lines = []
     for row in result["rows"]:
-        line = [f"{row['n_in']} → {row['n_out']}", str(row["batch"]), row["recovery"]]
+        recovery = row["recovery"] if row["fidelity"] == "pixel" else f"{row['recovery']}, {row['fidelity']}"
+        line = [f"{row['n_in']} → {row['n_out']}", str(row["batch"]), recovery]
         line += [_micro(row["host_s_per_projection"]), _micro(row["floor_s_per_projection"])]
         line += [f"{row['ratio_to_floor']:.1f}", _micro(row["numpy_s_per_projection"])]
         line += [_micro(row["device_s_per_projection"]), f"{row['peak_rss_bytes'] / 1e6:.0f}"]
@@ -65,7 +66,7 @@ def plot(result: Mapping[str, Any], path: str | Path) -> None:
     figure = Figure(figsize=(12.0, 6.0), layout="constrained")
     panels = figure.subplots(1, len(_TITLES), sharex=True, sharey=True)
     for axes, (recovery, title) in zip(panels, _TITLES.items(), strict=True):
-        rows = [row for row in result["rows"] if row["recovery"] == recovery]
+        rows = [row for row in result["rows"] if row["recovery"] == recovery and row["fidelity"] == "pixel"]
         rows.sort(key=_size)
         square = [row for row in rows if row["n_in"] == row["n_out"]]
         for row in rows:

@@ -13,7 +13,8 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -31,12 +32,13 @@ CONVENTIONS = (
     "One op is one multiplication or one addition; a projection of one vector is 2 n_in n_out ops. "
     "host_s: wall clock of this program, median and [min, max] of repeated batches after a warm-up. "
     "device_s: simulated clock of the device (frames and pass latency); never added to host_s. "
-    "floor: the two float32 products of the batch's binary patterns with Re T and Im T, NumPy, same process. "
+    "floor: the two float32 products of the batch's binary patterns with Re T and Im T, NumPy, same process; the mode "
+    "rung multiplies by one real matrix, and may be below it. "
     "numpy: two products and the modulus squared for intensity, one real product for a linear projection. "
     "sklearn: GaussianRandomProjection.transform, one real product whatever the recovery. "
     "peak_rss: of the process after two batches, before the baselines; imports_rss: before the device. "
     "first_call: build, calibrate, compile or load the kernels, and the first batch; no imports. "
-    "growth_exponents: slope of log host_s_per_projection against log n_out over the rows of a recovery with "
+    "growth_exponents: slope of log host_s_per_projection against log n_out over the pixel rows of a recovery with "
     "n_in = n_out, null below three; growth_exponent is that of anchor recovery."
 )
 
@@ -53,6 +55,7 @@ class Case:
     n_out: int
     batch: int
     recovery: str
+    fidelity: str = "pixel"
 
     @property
     def input(self) -> str:
@@ -60,7 +63,7 @@ class Case:
         return "binary" if self.recovery == "intensity" else "ternary"
 
     def __str__(self) -> str:
-        return f"{self.n_in} -> {self.n_out}, batch {self.batch}, {self.recovery}"
+        return f"{self.n_in} -> {self.n_out}, batch {self.batch}, {self.recovery}, {self.fidelity}"
 
     def vectors(self) -> NDArray[Any]:
         """Batch: uint8 in {0, 1} or float32 in {-1, 0, 1}, a third of them ON or +1."""
@@ -77,7 +80,10 @@ def cases(quick: bool) -> list[Case]:
     sizes = ((1000, 256), (3000, 256), (10000, 100))
     square = [Case(n, n, batch, recovery) for n, batch in sizes for recovery in DEVICES]
     mnist = [Case(784, 10000, 1000, "intensity"), Case(784, 10000, 1000, "anchor")]
-    return sorted({*small, *square, *mnist}, key=lambda case: (case.n_in * case.n_out, case.recovery))
+    linear = [case for case in (*ten, *square) if case.recovery != "intensity" and case.n_out < 10_000]
+    modes = [replace(case, fidelity="mode") for case in linear]
+    order = attrgetter("n_out", "n_in", "recovery", "fidelity")
+    return sorted({*small, *square, *mnist, *modes}, key=lambda case: (case.n_in * case.n_out, *order(case)))
 
 
 def measure(quick: bool = False, progress: Callable[[str], None] | None = None) -> dict[str, Any]:
@@ -139,7 +145,8 @@ def measure_row(case: Case, budget_s: float, min_rounds: int) -> dict[str, Any]:
 
 def growth_exponent(rows: Sequence[Mapping[str, Any]], recovery: str) -> float | None:
     """Slope of log host time against log n_out, rows of one recovery with n_in = n_out; None below three."""
-    square = [row for row in rows if row["recovery"] == recovery and row["n_in"] == row["n_out"]]
+    pixel = [row for row in rows if row["recovery"] == recovery and row["fidelity"] == "pixel"]
+    square = [row for row in pixel if row["n_in"] == row["n_out"]]
     if len(square) < 3:
         return None
     size, seconds = np.log([(row["n_out"], row["host_s_per_projection"]) for row in square]).T
@@ -151,7 +158,8 @@ def _row(case: Case, budget_s: float, min_rounds: int) -> dict[str, Any]:
     imports = provenance.peak_rss_bytes()
     x = case.vectors()
     start = time.perf_counter()
-    device = cast(Opu, load_device(DEVICES[case.recovery], n_in=case.n_in, n_out=case.n_out, seed=0))
+    keys: dict[str, Any] = {"fidelity": case.fidelity}
+    device = cast(Opu, load_device(DEVICES[case.recovery], n_in=case.n_in, n_out=case.n_out, seed=0, **keys))
     with device:
         simulate = device.intensity if case.recovery == "intensity" else device.project
         simulate(x)
@@ -169,7 +177,6 @@ def _row(case: Case, budget_s: float, min_rounds: int) -> dict[str, Any]:
         **asdict(case),
         "input": case.input,
         "medium": device.card.medium.kind,
-        "fidelity": "pixel",
         "device": device.name,
         "threads": numba.get_num_threads(),
         "repeats": len(host),

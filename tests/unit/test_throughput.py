@@ -92,11 +92,12 @@ def test_quick_cases_are_among_the_full_ones_and_show_each_recovery():
 
 def test_growth_exponent_is_the_slope_of_the_square_rows():
     rows = [
-        {"recovery": "anchor", "n_in": n, "n_out": n, "host_s_per_projection": 3e-9 * n**1.7} for n in (100, 1000, 5000)
+        {"recovery": "anchor", "fidelity": "pixel", "n_in": n, "n_out": n, "host_s_per_projection": 3e-9 * n**1.7}
+        for n in (100, 1000, 5000)
     ]
     others = [
-        {"recovery": "anchor", "n_in": 10, "n_out": 5000, "host_s_per_projection": 1.0},
-        {"recovery": "intensity", "n_in": 100, "n_out": 100, "host_s_per_projection": 1.0},
+        {"recovery": "anchor", "fidelity": "pixel", "n_in": 10, "n_out": 5000, "host_s_per_projection": 1.0},
+        {"recovery": "intensity", "fidelity": "pixel", "n_in": 100, "n_out": 100, "host_s_per_projection": 1.0},
     ]
     assert growth_exponent([*rows, *others], "anchor") == pytest.approx(1.7)
     assert growth_exponent([*rows[:2], *others], "anchor") is None
