@@ -59,12 +59,5 @@ def _optics(card: OpuCard) -> dict[str, float | int | None]:
         "dmd_efficiency": dmd.efficiency,
         "diffraction_efficiency": dmd.diffraction_efficiency,
         "memory_range_rad": None if thickness_um is None else memory_range_rad(wavelength_m, thickness_um * 1e-6),
-        "frames_a_pattern": _frames_a_pattern(card),
+        "frames_a_pattern": card.recovery.frames_a_pattern,
     }
-
-
-def _frames_a_pattern(card: OpuCard) -> int:
-    recovery = card.recovery
-    if recovery.method == "phase-stepping":
-        return recovery.steps
-    return 1 + recovery.anchors if recovery.method == "anchor" else 1

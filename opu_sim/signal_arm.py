@@ -137,12 +137,15 @@ class SignalArm:
     def pass_gain(self, first_frame: int, frames: int) -> NDArray[np.float32]:
         """Light of each frame's pass relative to the mean [frame]; 1 without gain jumps.
 
-        Between passes the light is switched off and on: one factor for all frames of a pass.
+        Between passes the light is switched off and on: one factor for all frames of a pass of
+        `timing.pass_patterns` patterns.
         """
         jump = self.card.faults.gain_jump
         if jump is None or frames == 0:
             return np.ones(frames, dtype=np.float32)
-        a_pass = (first_frame + np.arange(frames)) // self.card.timing.pass_patterns
+        a_pass = (first_frame + np.arange(frames)) // (
+            self.card.timing.pass_patterns * self.card.recovery.frames_a_pattern
+        )
         factors = np.empty(int(a_pass[-1] - a_pass[0]) + 1, dtype=np.float32)
         normals(*self._gain_key, int(a_pass[0]), factors)
         gain = np.maximum(np.float32(1.0) + np.float32(jump) * factors, np.float32(0.0))[a_pass - a_pass[0]]

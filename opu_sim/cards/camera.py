@@ -20,6 +20,7 @@ class CameraCard(Section):
     rows: Count
     columns: Count
     pitch_um: Positive
+    """For the record: speckle and outputs are counted in pixels."""
     quantum_efficiency: Fraction
     full_well_e: Positive
     read_noise_e: NotNegative

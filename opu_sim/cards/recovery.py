@@ -36,3 +36,10 @@ class RecoveryCard(Section):
     """Rms phase of the reference arm within an exposure: it costs visibility, exp(-s^2 / 2)."""
     reference_phase_jitter_rad: Annotated[float, Field(gt=0, le=3)] | None = None
     """Rms phase of the reference arm from frame to frame."""
+
+    @property
+    def frames_a_pattern(self) -> int:
+        """Camera frames that each pattern is shown for."""
+        if self.method == "phase-stepping":
+            return self.steps
+        return 1 + self.anchors if self.method == "anchor" else 1

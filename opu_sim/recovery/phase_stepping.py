@@ -17,6 +17,7 @@ from opu_sim.medium import Field
 from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
 from opu_sim.recovery.reference import ReferenceArm
 from opu_sim.rng import stream_key
+from opu_sim.speckle import PixelModes
 
 # Photons and counts of the frames worked on at once: they stay in the cache.
 _CHUNK_BYTES = 8 * 2**20
@@ -52,7 +53,9 @@ class PhaseSteppingRecovery:
         self._angle = angle
         camera = imager.camera.card
         self._reference_photons = reference.level_e / camera.quantum_efficiency
-        weight = imager.modes.weight
+        # What the pixel's size leaves; a wide line and a second polarisation are in the reference's visibility.
+        weight = PixelModes.of_grain(arm.card.medium.speckle_grain_px).weight
+        self._weight = weight
         # The main coherence mode is the only one that a plane wave meets; see `PixelModes`.
         self._cross = 2.0 * (self._reference_photons * weight) ** 0.5
         per_field = 0.5 * self._cross * reference.visibility * arm.photons_per_intensity**0.5 * self._kept
@@ -154,7 +157,7 @@ class PhaseSteppingRecovery:
         # The laser's noise moves the level of a whole frame; light that is new in each frame its speckle.
         electrons += light**2 * arm.energy_variance + 2.0 * self._decorrelation * (brightness * per_intensity) ** 2
         electrons += self._clipped(brightness * per_intensity)
-        interfering = self.imager.modes.weight * per_intensity
+        interfering = self._weight * per_intensity
         fringe = reference.level_e * interfering * reference.visibility**2 * self._kept**2
         # New light and phase errors are not the same in all steps: a twin image comes through, as strong as they are.
         new = 2.0 * (

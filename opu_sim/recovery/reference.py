@@ -37,8 +37,9 @@ class ReferenceArm:
 
     J_0(v) if it is fast against T (the fringe function of time-average holography), exp(i v sin w t) if it is slow.
 
-    A laser line wide against the spread of the medium's paths leaves a share of the signal that cannot interfere; the
-    fringes are weaker by its root.
+    A laser line wide against the spread of the medium's paths leaves a share of the signal that cannot interfere, as
+    does light of the other polarisation: of speckle of the degree P, (1 + P) / 2 has the reference's own. The fringes
+    are weaker by the root of what can interfere.
 
     Parameters
     ----------
@@ -72,10 +73,10 @@ class ReferenceArm:
         self._noise_rad = card.recovery.reference_phase_noise_rad or 0.0
         self._vibration_rad = card.faults.vibration_rad or 0.0
         self._vibration_hz = card.faults.vibration_hz
-        line, spread = card.laser.linewidth_mhz, card.medium.path_spread_mm
-        self._coherent = 1.0
-        if line is not None and spread is not None:
-            self._coherent = coherent_share(line * 1e6, spread * 1e-3) ** 0.5
+        line, spread, degree = card.laser.linewidth_mhz, card.medium.path_spread_mm, card.medium.polarisation_degree
+        share = 1.0 if line is None or spread is None else coherent_share(line * 1e6, spread * 1e-3)
+        share *= 1.0 if degree is None else 0.5 * (1.0 + degree)
+        self._coherent = math.sqrt(share)
         self.steady = self._jitter_rad == 0 and self._vibration_rad == 0
         """Whether the fringes of all frames have one phase."""
         if abs(self.visibility) < LEAST_VISIBILITY:

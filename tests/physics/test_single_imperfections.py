@@ -400,7 +400,7 @@ def vibration() -> tuple[float, float, float]:
 
 @law("faults.gain_jump")
 def gain_jumps() -> tuple[float, float, float]:
-    energy = device("faults.gain_jump", 0.08).arm.laser_energy(0, 4000)[::10]
+    energy = device("faults.gain_jump", 0.08).arm.laser_energy(0, 8000)[::20]
     return float(energy.std()), 0.08, 4.5 * 0.08 * (2 * 400) ** -0.5
 
 
