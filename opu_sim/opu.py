@@ -353,4 +353,6 @@ def _with_exposure(card: OpuCard, n_in: int, seed: int) -> tuple[OpuCard, int]:
             break
         probe = card.model_copy(update={"timing": card.timing.model_copy(update={"exposure_us": 0.5 * exposure_us})})
     mean_e = max(float(counts.mean()) - card.camera.offset_dn, 0.0) / card.camera.gain
+    # The brightest frames show an anchor beside the inputs, if there are several.
+    mean_e *= 1.0 + arm.anchor_brightness / (arm.on_brightness * n_in)
     return settled(card, mean_e * exposure_s(card) / arm.exposure_s), frames

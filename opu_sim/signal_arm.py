@@ -108,7 +108,8 @@ class SignalArm:
 
     def step_at(self, time_s: float) -> int:
         """Step of the medium's drift at a time [s]; a medium that does not drift stays at step 0."""
-        return int(time_s // self.medium.step_s)
+        # Times are sums of periods and waits: those that round to just below a step's beginning belong to it.
+        return int(time_s / self.medium.step_s + 1e-6)
 
     def _photons_per_mirror(self) -> float:
         """Mean photons a pixel and exposure from one ON mirror.
