@@ -36,6 +36,7 @@ def test_version(opu: Opu) -> None:
     [
         ["train"],
         ["device", "show"],
+        ["device", "check"],
         ["data", "fetch"],
         ["bench", "throughput"],
         ["bench", "training"],
@@ -54,7 +55,7 @@ def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture
     ("group", "commands"),
     [
         ([], ["train", "device", "data", "bench"]),
-        (["device"], ["list", "show"]),
+        (["device"], ["list", "show", "check"]),
         (["data"], ["list", "fetch"]),
         (["bench"], ["throughput", "training", "tradeoffs"]),
     ],
