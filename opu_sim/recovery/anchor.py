@@ -56,9 +56,32 @@ class AnchorRecovery:
         dn_per_intensity = electrons * imager.camera.card.gain
         # Factor that gives the entries of R the variance 1 / n_in.
         self._norm = (arm.dmd.n_in * arm.mean_illumination * across * dn_per_intensity * arm.reference_gain) ** -0.5
+        self._norm *= self._stray_light() ** -0.5
         self._constant: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._tilt: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         self._scale: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
+
+    def _stray_light(self) -> float:
+        """Second moment of an entry with mirrors stuck ON over that without them, before normalisation.
+
+        Their speckle L is in both calibration frames: the anchor is c = (1 + off) A + 2 L, what it is divided by
+        |A + L|^2 - |off A + L|^2, A being the light of all inputs. The mean of |c|^2 over the divisor is taken over two
+        exponential brightnesses and the phase between them. The leakage of OFF mirrors alone is left out, 0.3 % at
+        a contrast of 200.
+        """
+        arm = self.imager.arm
+        stuck, off, floor = arm.mirrors.stuck_on, arm.dmd.off_amplitude, self._floor_share
+        if stuck == 0.0:
+            return 1.0
+        light = stuck / (arm.dmd.n_in * arm.mean_illumination)
+        brightness = -np.log1p(-(np.arange(200) + 0.5) / 200)
+        A = np.sqrt(brightness)[:, None, None]
+        phases = np.exp(2j * np.pi * (np.arange(32) + 0.5) / 32)
+        L = np.sqrt(light * brightness)[None, :, None] * phases
+        divisor = np.abs(A + L) ** 2 - np.abs(off * A + L) ** 2
+        mean = np.mean(np.abs((1.0 + off) * A + 2.0 * L) ** 2 / np.maximum(divisor, floor * (1.0 + light)))
+        without = arm.reference_gain * np.mean(brightness / np.maximum(brightness, floor))
+        return float(mean / without)
 
     def calibrate(self) -> None:
         """Average the frames of all mirrors ON and of all mirrors OFF."""
@@ -153,7 +176,8 @@ class AnchorRecovery:
 
         The difference of the two frames is known from the projection, and their sum nearly so: with c = F(x) +
         F(a-x) the anchor and D = F(x) - F(a-x), it is (|c|^2 + |D|^2) / 2, where D's part along c is the difference
-        over |c| and its part across c is on average what the number of inputs ON leaves to it.
+        over |c|, and its part across c is on average what the number of inputs ON leaves to it. |c|^2 is taken from
+        the calibration's difference, which mirrors stuck ON blur: with 5 % of them the noise is 0.6 dB above this.
         """
         imager, arm = self.imager, self.imager.arm
         camera, n_in = imager.camera.card, arm.dmd.n_in

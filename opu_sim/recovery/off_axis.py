@@ -331,8 +331,13 @@ class OffAxisRecovery:
         return np.ascontiguousarray(self._scale * out.T)
 
     def snr(self, inputs_on: float) -> float:
-        """Predicted power signal-to-noise of the recovered field, and of the projection; see `OffAxisNoise`."""
-        return self.noise.snr(inputs_on)
+        """Predicted power signal-to-noise of one pattern's projection: of the field's, what the inputs ON make of it.
+
+        OFF mirrors and stuck ones are in the field too (`OffAxisNoise.snr`), and are no signal.
+        """
+        arm = self.arm
+        shown = arm.on_gain**2 * arm.mean_illumination * inputs_on
+        return float(shown / arm.brightness(np.array([inputs_on]))[0] * self.noise.snr(inputs_on))
 
     def noise_variance(self, projected: NDArray[np.float32], inputs_on: NDArray[Any]) -> NDArray[np.float32]:
         """Predicted variance of the projection of one pattern of weight 1 [pattern, 1]; see `OffAxisNoise`."""

@@ -66,6 +66,11 @@ class PhaseSteppingRecovery:
         self._constant = np.zeros(imager.n_out, dtype=np.float32)
 
     @property
+    def _on_gain2(self) -> float:
+        """Brightness of |T b|^2 = 1 on the sensor."""
+        return float(self.imager.arm.on_gain**2)
+
+    @property
     def _kept(self) -> float:
         """Amplitude that an ON mirror keeps over an OFF one, after decorrelation."""
         return float(self.imager.arm.on_gain * (1.0 - self._decorrelation) ** 0.5)
@@ -141,9 +146,8 @@ class PhaseSteppingRecovery:
 
     def snr(self, inputs_on: float) -> float:
         """Predicted power signal-to-noise of the recovered complex field: all noise that the card switches on."""
-        arm, on = self.imager.arm, np.array([inputs_on])
-        signal = arm.on_brightness * inputs_on
-        return float(signal / self._noise(on)[0] * arm.mean_illumination)
+        signal = self.imager.arm.mean_illumination * inputs_on
+        return float(signal / self._noise(np.array([inputs_on]))[0])
 
     def _noise(self, inputs_on: NDArray[Any]) -> NDArray[np.float64]:
         """Mean noise power of the recovered complex field [pattern], in units of |T b|^2."""
@@ -164,7 +168,8 @@ class PhaseSteppingRecovery:
             self._decorrelation / (1.0 - self._decorrelation)
             + (reference.mean_square_visibility / reference.visibility**2 - 1.0)
         )
-        return np.asarray((electrons / fringe + brightness * new / arm.on_brightness) / steps)
+        changing = brightness * new / self._on_gain2
+        return np.asarray((electrons / fringe + changing) / steps)
 
     def _clipped(self, signal_e: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean square charge [e2] that the full well cuts off [pattern]."""

@@ -44,7 +44,7 @@ def measured_db(pattern_on: int = ON, **overrides: Any) -> tuple[Opu, float, flo
         field = recovery.demodulate(frames).astype(np.complex128)
         noise.append(field.var(axis=0, ddof=1).mean())
         signal.append(np.mean(np.abs(field.mean(axis=0)) ** 2) - noise[-1] / FRAMES)
-    return opu, 10 * np.log10(np.mean(signal) / np.mean(noise)), 10 * np.log10(recovery.snr(pattern_on))
+    return opu, 10 * np.log10(np.mean(signal) / np.mean(noise)), 10 * np.log10(recovery.noise.snr(pattern_on))
 
 
 @pytest.mark.parametrize("bits", [8, 12])

@@ -71,8 +71,8 @@ def test_signal_to_noise(steps: int, bits: int, power_mw: float) -> None:
     got = measured_db(opu)
     assert opu.camera.saturated < 3e-5 * opu.camera.exposed
     assert abs(got - expected) < 0.1
-    # The device's own prediction counts what ON adds as signal, 1 - 1 / 2000 of it.
-    assert abs(10 * np.log10(opu.snr(ON)) - expected) < 0.25 + 1e-9
+    # The device's own prediction is the same closed form; clipped light, on top, is next to nothing here.
+    assert abs(10 * np.log10(opu.snr(ON)) - expected) < 0.05
 
 
 @pytest.mark.parametrize(
