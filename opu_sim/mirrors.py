@@ -52,5 +52,5 @@ class MirrorState:
         if card.dmd.flatness_waves is not None:
             phases = phase(seed, card.dmd.rows, card.dmd.columns, card.dmd.flatness_waves)
             phasors = input_phase(phases, dmd.owners(), dmd.n_in)
-            illumination *= phasors if card.medium.kind == "wave-optics" else np.exp(1j * np.angle(phasors))
+            illumination *= phasors if card.medium.kind == "slab" else np.exp(1j * np.angle(phasors))
         return cls(illumination.astype(np.complex64), stuck)

@@ -16,9 +16,9 @@ _SLAB_NEEDED = ("screen_gap_um", "grid_pixels", "grid_pitch_um")
 class MediumCard(Section):
     """Multiply scattering medium."""
 
-    kind: Literal["stored", "streamed", "wave-optics"] = "stored"
+    kind: Literal["stored", "streamed", "slab"] = "stored"
     """stored: independent Gaussian entries in memory; streamed: the same entries, made again where they are needed;
-    wave-optics: phase screens and free space between them."""
+    slab: phase screens and free space between them."""
     transmission: Fraction
     """Share of the light leaving the DMD that falls on the whole sensor, both polarisations."""
     analyser_transmission: Fraction
@@ -36,27 +36,27 @@ class MediumCard(Section):
     thickness_um: Positive | None = None
     """Thickness that sets the range of the memory effect."""
     screens: Annotated[int, Field(ge=1, le=16)] | None = None
-    """wave-optics: number of phase screens; 3 where left out."""
+    """slab: number of phase screens; 3 where left out."""
     screen_gap_um: Positive | None = None
-    """wave-optics: free space behind each screen."""
+    """slab: free space behind each screen."""
     screen_correlation_um: Positive | None = None
-    """wave-optics: side of a cell of constant random phase, which sets the scattering angle, wavelength / side, and
+    """slab: side of a cell of constant random phase, which sets the scattering angle, wavelength / side, and
     the speckle grain at the output; two grid pitches where left out."""
     grid_pixels: Annotated[int, Field(ge=16, le=16384)] | None = None
-    """wave-optics: pixels along a side of the square computed; the outputs lie in its middle quarter."""
+    """slab: pixels along a side of the square computed; the outputs lie in its middle quarter."""
     grid_pitch_um: Positive | None = None
     lit_width_um: Positive | None = None
-    """wave-optics: side of the square that the DMD lights on the first screen; half the grid where left out."""
+    """slab: side of the square that the DMD lights on the first screen; half the grid where left out."""
 
     @model_validator(mode="after")
     def _keys_go_with_the_kind(self) -> MediumCard:
-        if self.kind != "wave-optics":
+        if self.kind != "slab":
             for key in _SLAB:
                 if getattr(self, key) is not None:
-                    raise ValueError(f"{key} = {getattr(self, key)!r}: goes with kind = 'wave-optics' alone")
+                    raise ValueError(f"{key} = {getattr(self, key)!r}: goes with kind = 'slab' alone")
         for key in _SLAB_NEEDED:
-            if self.kind == "wave-optics" and getattr(self, key) is None:
-                raise ValueError(f"{key}: missing; kind = 'wave-optics' needs it")
+            if self.kind == "slab" and getattr(self, key) is None:
+                raise ValueError(f"{key}: missing; kind = 'slab' needs it")
         if self.kind == "streamed" and self.drift_time_s is not None:
             raise ValueError(
                 f"drift_time_s = {self.drift_time_s!r}: kind = 'streamed' holds no entries that could drift"
@@ -82,7 +82,7 @@ class MediumCard(Section):
 
     @property
     def slab(self) -> tuple[int, float, float, int, float, float]:
-        """(screens, gap, correlation, grid pixels, pitch, lit width) of a wave-optics medium, lengths [um]."""
+        """(screens, gap, correlation, grid pixels, pitch, lit width) of a slab, lengths [um]."""
         gap, pixels, pitch = self.screen_gap_um, self.grid_pixels, self.grid_pitch_um
         if gap is None or pixels is None or pitch is None:
             raise ValueError(f"kind = {self.kind!r} has no phase screens")

@@ -1,6 +1,6 @@
 """Scattering medium: how the field of the inputs becomes the field at the outputs.
 
-`transmission` says what all media have in common; `stored`, `streamed` and `wave_optics` are the three kinds, made from
+`transmission` says what all media have in common; `stored`, `streamed` and `slab` are the three kinds, made from
 a card by `factory`. `drift` is their change with time, `amplitudes` their product with other than binary patterns.
 `statistics` asks whether a matrix is random enough; `memory_effect` and `coherence` are closed forms for what a
 matrix of independent entries and a single wave leave out.
@@ -9,18 +9,18 @@ matrix of independent entries and a single wave leave out.
 from opu_sim.medium.coherence import coherent_share, polarisation_modes, spectral_modes
 from opu_sim.medium.factory import make_medium
 from opu_sim.medium.memory_effect import memory_correlation, memory_range_rad
+from opu_sim.medium.slab import SlabMedium
 from opu_sim.medium.statistics import ks_marchenko_pastur, marchenko_pastur_cdf, singular_values
 from opu_sim.medium.stored import StoredMedium
 from opu_sim.medium.streamed import StreamedMedium
 from opu_sim.medium.transmission import Field, Medium
-from opu_sim.medium.wave_optics import WaveOpticsMedium
 
 __all__ = [
     "Field",
     "Medium",
+    "SlabMedium",
     "StoredMedium",
     "StreamedMedium",
-    "WaveOpticsMedium",
     "coherent_share",
     "ks_marchenko_pastur",
     "make_medium",

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from opu_sim.cards import OpuCard
 from opu_sim.errors import ConfigError
+from opu_sim.medium.slab import SlabMedium
 from opu_sim.medium.stored import StoredMedium
 from opu_sim.medium.streamed import StreamedMedium
 from opu_sim.medium.transmission import Medium
-from opu_sim.medium.wave_optics import WaveOpticsMedium
 
 
 def make_medium(
@@ -42,14 +42,14 @@ def make_medium(
     ConfigError
         A streamed medium that is to change with time; a grid too fine for the wavelength.
     DeviceError
-        A shape beyond this computer's memory, or beyond the grid of a wave-optics medium.
+        A shape beyond this computer's memory, or beyond the grid of a slab.
     """
     medium = card.medium
     if medium.kind == "stored":
         return StoredMedium(seed, n_in, n_outputs, first_output, illumination, medium.drift_time_s, mixing)
-    if medium.kind == "wave-optics":
+    if medium.kind == "slab":
         wavelength_m = card.laser.wavelength_nm * 1e-9
-        return WaveOpticsMedium(medium, wavelength_m, seed, n_in, n_outputs, first_output, illumination, mixing)
+        return SlabMedium(medium, wavelength_m, seed, n_in, n_outputs, first_output, illumination, mixing)
     if medium.drift_time_s is not None or mixing is not None:
         raise ConfigError(
             "medium.kind = 'streamed': holds no entries that could change with time; leave out medium.drift_time_s and "

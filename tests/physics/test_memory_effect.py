@@ -8,7 +8,7 @@ import pytest
 from scipy.linalg import solve_banded
 
 from opu_sim.cards import MediumCard
-from opu_sim.medium import WaveOpticsMedium, memory_correlation, memory_range_rad
+from opu_sim.medium import SlabMedium, memory_correlation, memory_range_rad
 
 WAVELENGTH_M = 0.5e-6
 PITCH_M = 1e-6
@@ -56,7 +56,7 @@ def field_correlations(screens: int) -> dict[int, float]:
     a gap. The speckle's own angles stay below 1/4, where the shift is the same for all to 3/2 angle^2.
     """
     card = MediumCard(
-        kind="wave-optics",
+        kind="slab",
         transmission=1.0,
         analyser_transmission=1.0,
         speckle_grain_px=2.0,
@@ -68,7 +68,7 @@ def field_correlations(screens: int) -> dict[int, float]:
     )
     overlaps = np.zeros((SLABS, len(TILTS)), np.complex128)
     for slab in range(SLABS):
-        medium = WaveOpticsMedium(card, WAVELENGTH_M, slab, 1, 1)
+        medium = SlabMedium(card, WAVELENGTH_M, slab, 1, 1)
         flat = np.ones((PIXELS, PIXELS), np.complex64)
         still = medium.transmit(flat)
         for i, tilt in enumerate(TILTS):

@@ -10,8 +10,8 @@ from scipy.integrate import quad
 from opu_sim import ConfigError, DeviceError
 from opu_sim.cards import MediumCard, OpuCard, load_card
 from opu_sim.medium import (
+    SlabMedium,
     StoredMedium,
-    WaveOpticsMedium,
     ks_marchenko_pastur,
     make_medium,
     marchenko_pastur_cdf,
@@ -31,11 +31,11 @@ def slab(
     first_output: int = 0,
     seed: int = 1,
     **options: Any,
-) -> WaveOpticsMedium:
+) -> SlabMedium:
     """256 x 256 pixels of a wavelength, cells of 2 x 2, 128 x 128 of them lit; gap in wavelengths."""
     extra = {key: options.pop(key) for key in ("illumination", "mixing") if key in options}
     card = MediumCard(
-        kind="wave-optics",
+        kind="slab",
         transmission=1.0,
         analyser_transmission=1.0,
         speckle_grain_px=2.0,
@@ -43,7 +43,7 @@ def slab(
         screen_gap_um=gap * WAVELENGTH_UM,
         **{"grid_pixels": 256, "grid_pitch_um": WAVELENGTH_UM} | options,
     )
-    return WaveOpticsMedium(card, WAVELENGTH_UM * 1e-6, seed, n_in, n_outputs, first_output, **extra)
+    return SlabMedium(card, WAVELENGTH_UM * 1e-6, seed, n_in, n_outputs, first_output, **extra)
 
 
 @lru_cache
@@ -297,7 +297,7 @@ def test_warm_up_of_the_screens() -> None:
 
 
 def card(**medium: Any) -> OpuCard:
-    keys = {"kind": "wave-optics", "screen_gap_um": 150.0, "grid_pixels": 64, "grid_pitch_um": 0.6}
+    keys = {"kind": "slab", "screen_gap_um": 150.0, "grid_pixels": 64, "grid_pitch_um": 0.6}
     made = load_card(
         "lighton-aurora", {f"medium.{key}": value for key, value in (keys | medium).items() if value is not None}
     )
@@ -307,7 +307,7 @@ def card(**medium: Any) -> OpuCard:
 
 def test_factory_and_defaults() -> None:
     medium = make_medium(card(), 3, 16, 20, first_output=-1)
-    assert isinstance(medium, WaveOpticsMedium)
+    assert isinstance(medium, SlabMedium)
     assert medium.screens == 3
     assert medium.macropixel == 64 // 2 // 4
     assert medium.matrix().shape == (20, 16)
@@ -316,8 +316,8 @@ def test_factory_and_defaults() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"grid_pixels": None}, r"medium\.grid_pixels: missing; kind = 'wave-optics' needs it"),
-        ({"kind": "stored"}, r"medium\.screen_gap_um = 150\.0: goes with kind = 'wave-optics' alone"),
+        ({"grid_pixels": None}, r"medium\.grid_pixels: missing; kind = 'slab' needs it"),
+        ({"kind": "stored"}, r"medium\.screen_gap_um = 150\.0: goes with kind = 'slab' alone"),
         (
             {"screen_correlation_um": 0.3},
             r"medium\.screen_correlation_um = 0\.3: must be >= grid_pitch_um = 0\.6 and <= 4\.8",

@@ -28,7 +28,7 @@ from opu_sim.rng import stream
 _NORMALISATION_PATTERNS = 16
 
 
-class WaveOpticsMedium:
+class SlabMedium:
     """Medium of phase screens. T depends on n_in, since more inputs means smaller macropixels.
 
     The inputs are squares side by side, row by row, on the lit square in the middle of the first screen; the outputs
@@ -44,7 +44,7 @@ class WaveOpticsMedium:
     Parameters
     ----------
     card : MediumCard
-        kind = "wave-optics".
+        kind = "slab".
     wavelength_m : float
     seed, n_in, n_outputs, first_output, illumination, mixing
         As for `StoredMedium`.
