@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 # Read when numba starts its threads: idle ones that spin would slow down BLAS, which has threads of its own (an
 # epoch through the device was measured 2.5 times slower).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# Read when NumPy loads OpenBLAS, so that it helps only if this package comes first: after a matrix product its threads
+# spin for 2^26 cycles, some 20 ms that the kernels lack. 2^20 leaves short products as they are (2^16 slows them down).
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
 
 __all__ = [
     "Camera",

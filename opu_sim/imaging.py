@@ -18,6 +18,11 @@ from opu_sim.rng import stream_key
 from opu_sim.signal_arm import SignalArm
 from opu_sim.speckle import PixelModes, interpolated
 
+# Outputs of the frames that are exposed at once: photons and counts stay in the cache.
+_OUTPUTS_AT_ONCE = 2**20
+# Outputs whose expectation is worked out at once, in double precision.
+_EXPECTED_OUTPUTS = 2**16
+
 
 @dataclass(frozen=True)
 class View:
@@ -102,9 +107,46 @@ class SpeckleImager:
             )
         return out
 
-    def counts(self, fields: Field, inputs_on: NDArray[Any], frame: int, views: Sequence[View] | None = None) -> Counts:
-        """Counts [frame, output]; see `photons`."""
-        return self.expose(self.photons(fields, inputs_on, frame, views), frame)
+    def counts(
+        self,
+        fields: Field,
+        inputs_on: NDArray[Any],
+        frame: int,
+        views: Sequence[View] | None = None,
+        out: Counts | None = None,
+    ) -> Counts:
+        """Counts [frame, output]; see `photons`. Written to `out`, if given."""
+        views = self.views() if views is None else views
+        step, at_once = len(views), self._patterns_at_once(len(views))
+        if out is None:
+            if len(inputs_on) <= at_once:
+                return self.expose(self.photons(fields, inputs_on, frame, views), frame)
+            out = np.empty((step * len(inputs_on), self.n_out), dtype=self.camera.dtype)
+        for start in range(0, len(inputs_on), at_once):
+            part = slice(start, start + at_once)
+            some, first = (fields[0][part], fields[1][part]), frame + step * start
+            lines = slice(step * part.start, step * part.stop)
+            # Photons get no name, so that those of one part are gone before the next are made.
+            out[lines] = self.expose(self.photons(some, inputs_on[part], first, views), first)
+        return out
+
+    def _patterns_at_once(self, views: int) -> int:
+        return max(_OUTPUTS_AT_ONCE // (views * self.n_out), 1)
+
+    def mean_counts(
+        self, pattern: NDArray[np.uint8], repeats: int, frame: int, views: Sequence[View]
+    ) -> NDArray[np.float64]:
+        """Mean counts [view, output] of a pattern [1, input] shown `repeats` times, from number `frame` on."""
+        step = len(views)
+        fields, on = self.arm.fields(pattern), pattern.sum(axis=1)
+        total = np.zeros((step, self.n_out), dtype=np.int64)
+        at_once = self._patterns_at_once(step)
+        for start in range(0, repeats, at_once):
+            count = min(at_once, repeats - start)
+            same = (fields[0].repeat(count, axis=0), fields[1].repeat(count, axis=0))
+            counts = self.counts(same, on.repeat(count), frame + step * start, views)
+            total += counts.reshape(count, step, self.n_out).sum(axis=0, dtype=np.int64)
+        return total / repeats
 
     def expose(self, photons: NDArray[np.float32], frame: int) -> Counts:
         """Counts [frame, output] of the outputs' pixels under mean photons."""
@@ -112,19 +154,25 @@ class SpeckleImager:
 
     def expected_counts(self, fields: Field, inputs_on: NDArray[Any], views: Sequence[View]) -> NDArray[np.float64]:
         """Expectation of `counts` for one pattern [view, output], without rounding and clipping [DN]."""
-        camera = self.camera.card
-        F = fields[0][0].astype(np.float64) + 1j * fields[1][0]
-        weight = self.modes.weight
+        camera, weight = self.camera.card, self.modes.weight
         out = np.empty((len(views), self.n_out))
-        for line, view in zip(out, views, strict=True):
-            field = float(view.gain) * F + view.offset[0] + 1j * view.offset[1]
-            light = weight * np.abs(field[1:-1]) ** 2 + 0.5 * (1.0 - weight) * np.abs(field[2:] - field[:-2]) ** 2
-            on = self.arm.dmd.n_in - inputs_on if view.complement else inputs_on
-            fresh = self.decorrelation * (float(self.arm.brightness(on)[0]) + view.brightness)
-            line[:] = self.arm.photons_per_intensity * ((1.0 - self.decorrelation) * light + fresh)
-        electrons = out * self.responsivity + camera.dark_e_per_s * self.arm.exposure_s + self.dsnu_e
-        electrons[:, self.hot] += camera.hot_e_per_s * self.arm.exposure_s
-        return np.asarray(electrons * camera.gain + camera.offset_dn)
+        for start in range(0, self.n_out, _EXPECTED_OUTPUTS):
+            part = slice(start, min(start + _EXPECTED_OUTPUTS, self.n_out))
+            wide = slice(part.start, part.stop + 2)
+            F = fields[0][0, wide].astype(np.float64) + 1j * fields[1][0, wide]
+            for line, view in zip(out[:, part], views, strict=True):
+                field = float(view.gain) * F + view.offset[0][wide] + 1j * view.offset[1][wide]
+                light = weight * np.abs(field[1:-1]) ** 2 + 0.5 * (1.0 - weight) * np.abs(field[2:] - field[:-2]) ** 2
+                on = self.arm.dmd.n_in - inputs_on if view.complement else inputs_on
+                fresh = self.decorrelation * (float(self.arm.brightness(on)[0]) + view.brightness)
+                line[:] = self.arm.photons_per_intensity * ((1.0 - self.decorrelation) * light + fresh)
+        out *= self.responsivity
+        out += camera.dark_e_per_s * self.arm.exposure_s
+        out += self.dsnu_e
+        out[:, self.hot] += camera.hot_e_per_s * self.arm.exposure_s
+        out *= camera.gain
+        out += camera.offset_dn
+        return out
 
     def picture(self, pattern: NDArray[np.uint8], frame: int) -> Counts:
         """Every pixel of a square patch [row, column] around the first outputs, for one pattern [1, input]."""

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from opu_sim.camera import Camera, Counts
 from opu_sim.cards import OpuCard
 from opu_sim.dmd import Encoded
+from opu_sim.dmd.array import inputs_on
 from opu_sim.errors import DeviceWarning
 from opu_sim.exposure import PROBED, exposure_s, is_automatic, settled
 from opu_sim.grabber import FrameGrabber
@@ -21,13 +22,13 @@ from opu_sim.output_grid import OutputGrid
 from opu_sim.power import FrameClock, PowerBudget, summary, teraops_peak
 from opu_sim.projector import Device
 from opu_sim.recovery import (
-    PATTERNS_AT_ONCE,
     AnchorRecovery,
     AnchorsRecovery,
     ModeRecovery,
     OffAxisRecovery,
     PhaseSteppingRecovery,
     Recovery,
+    patterns_at_once,
 )
 from opu_sim.recovery.reference import ReferenceArm
 from opu_sim.signal_arm import SignalArm
@@ -57,6 +58,7 @@ class Opu(Device):
     """
 
     def __init__(self, card: OpuCard, n_in: int, n_out: int, seed: int = 0) -> None:
+        n_in, n_out = int(n_in), int(n_out)  # NumPy's small integers would overflow where bytes are counted
         super().__init__(card.name, n_in, n_out)
         # Refuse what the sensor cannot hold before a matrix is made for it.
         grid = OutputGrid(card, n_out, math.ceil(card.medium.speckle_grain_px))
@@ -247,15 +249,11 @@ class Opu(Device):
 
     def _photograph(self, patterns: NDArray[np.uint8], frame: int, out: Counts) -> None:
         """Counts [frame, output] of patterns without a reference arm."""
-        frames_at_once = max(2**20 // self.n_out, 1)
-        for start in range(0, len(patterns), PATTERNS_AT_ONCE):
-            chunk = patterns[start : start + PATTERNS_AT_ONCE]
-            re, im = self.arm.fields(chunk)
-            on = chunk.sum(axis=1)
-            for at in range(0, len(chunk), frames_at_once):
-                part = slice(at, at + frames_at_once)
-                counts = self.imager.counts((re[part], im[part]), on[part], frame + start + at)
-                out[start + at : start + at + len(counts)] = counts
+        at_once = patterns_at_once(self.n_in, self.arm.medium.n_outputs, other_bytes=5 * 2**20)
+        for start in range(0, len(patterns), at_once):
+            chunk = patterns[start : start + at_once]
+            on = inputs_on(chunk)
+            self.imager.counts(self.arm.fields(chunk), on, frame + start, out=out[start : start + at_once])
 
     def snapshot(self, pattern: NDArray[np.uint8]) -> Counts:
         """Picture [row, column] of the sensor under one binary pattern [n_in]; not charged to the ledger.
@@ -333,7 +331,7 @@ class Opu(Device):
 
     def report(self) -> dict[str, Any]:
         """The `device` table of result.json."""
-        return summary(self.name, self.ledger, teraops_peak(self.card))
+        return summary(self.name, self.ledger, teraops_peak(self.card)) | {"medium": self.arm.medium.kind}
 
 
 def _with_exposure(card: OpuCard, n_in: int, seed: int) -> tuple[OpuCard, int]:

@@ -84,9 +84,9 @@ class Device:
         x = self._checked(x, "x")
         if not np.issubdtype(x.dtype, np.floating):
             raise ValueError(f"x: dtype {x.dtype}; must be a float type")
-        bad = np.argwhere(~(np.abs(x) <= _LARGEST))
-        if len(bad):
-            row, column = (int(i) for i in bad[0])
+        # Extremes are NaN where an entry is: the entry itself is looked for only if there is one to name.
+        if x.size and not (x.min() >= -_LARGEST and x.max() <= _LARGEST):
+            row, column = (int(i) for i in np.argwhere(~(np.abs(x) <= _LARGEST))[0])
             raise ValueError(f"x[{row}, {column}] = {x[row, column]}: must be finite, in the range of float32")
         return x
 

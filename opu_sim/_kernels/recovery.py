@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
+from opu_sim._kernels.chunks import chunk_of, chunks_of
 from opu_sim._kernels.random import hash_counter, normal_pair
 
 
@@ -17,35 +18,42 @@ def combine_pairs(counts, weights, on, first, constant, tilt, scale, out):  # ty
     first [vector + 1]; constant, tilt, scale float32 [output]; out float32 [vector, output].
     """
     n = out.shape[1]
-    for v in prange(out.shape[0]):
-        line = out[v]
-        for i in range(n):
+    chunks = chunks_of(n)
+    for job in prange(out.shape[0] * chunks):
+        v = job // chunks
+        part = chunk_of(job % chunks, n)
+        line = out[v, part]
+        base, slope, factor = constant[part], tilt[part], scale[part]
+        for i in range(len(line)):
             line[i] = np.float32(0.0)
         total, load = np.float32(0.0), np.float32(0.0)
         for p in range(first[v], first[v + 1]):
             w = weights[p]
             total += w
             load += w * on[p]
-            a, b = counts[2 * p], counts[2 * p + 1]
-            for i in range(n):
+            a, b = counts[2 * p, part], counts[2 * p + 1, part]
+            for i in range(len(line)):
                 line[i] += w * np.float32(np.int32(a[i]) - np.int32(b[i]))
-        for i in range(n):
-            line[i] = scale[i] * (line[i] + (total * constant[i] - load * tilt[i]))
+        for i in range(len(line)):
+            line[i] = factor[i] * (line[i] + (total * base[i] - load * slope[i]))
 
 
 @njit(cache=True, parallel=True, fastmath={"contract", "nsz"})
 def combine_fields(fields, weights, first, constant, scale, out):  # type: ignore[no-untyped-def]
     """out[v, i] = scale * sum over the vector's patterns p of weights[p] * (fields[p] - constant)[i]; all real."""
     n = out.shape[1]
-    for v in prange(out.shape[0]):
-        line = out[v]
-        for i in range(n):
+    chunks = chunks_of(n)
+    for job in prange(out.shape[0] * chunks):
+        v = job // chunks
+        part = chunk_of(job % chunks, n)
+        line, base = out[v, part], constant[part]
+        for i in range(len(line)):
             line[i] = np.float32(0.0)
         for p in range(first[v], first[v + 1]):
-            w, a = weights[p], fields[p]
-            for i in range(n):
-                line[i] += w * (a[i] - constant[i])
-        for i in range(n):
+            w, a = weights[p], fields[p, part]
+            for i in range(len(line)):
+                line[i] += w * (a[i] - base[i])
+        for i in range(len(line)):
             line[i] *= scale
 
 
@@ -57,13 +65,16 @@ def combine_steps(counts, factors, out):  # type: ignore[no-untyped-def]
     """
     steps = len(factors)
     n = out.shape[1]
-    for p in prange(out.shape[0]):
-        line = out[p]
-        for i in range(n):
+    chunks = chunks_of(n)
+    for job in prange(out.shape[0] * chunks):
+        p = job // chunks
+        part = chunk_of(job % chunks, n)
+        line = out[p, part]
+        for i in range(len(line)):
             line[i] = np.float32(0.0)
         for k in range(steps):
-            factor, a = factors[k], counts[p * steps + k]
-            for i in range(n):
+            factor, a = factors[k], counts[p * steps + k, part]
+            for i in range(len(line)):
                 line[i] += factor * np.float32(a[i])
 
 
@@ -77,18 +88,21 @@ def combine_anchors(counts, weights, first, anchors, constant, out):  # type: ig
     """
     n = out.shape[1]
     K = anchors.shape[0]
-    for v in prange(out.shape[0]):
-        line = out[v]
-        for i in range(n):
+    chunks = chunks_of(n)
+    for job in prange(out.shape[0] * chunks):
+        v = job // chunks
+        part = chunk_of(job % chunks, n)
+        line, base = out[v, part], constant[part]
+        for i in range(len(line)):
             line[i] = np.float32(0.0)
         for p in range(first[v], first[v + 1]):
             w = weights[p]
-            alone = counts[p * (K + 1)]
-            for i in range(n):
-                line[i] -= w * constant[i]
+            alone = counts[p * (K + 1), part]
+            for i in range(len(line)):
+                line[i] -= w * base[i]
             for k in range(K):
-                beside, c = counts[p * (K + 1) + k + 1], anchors[k]
-                for i in range(n):
+                beside, c = counts[p * (K + 1) + k + 1, part], anchors[k, part]
+                for i in range(len(line)):
                     line[i] += w * c[i] * np.float32(np.int32(beside[i]) - np.int32(alone[i]))
 
 
@@ -101,13 +115,17 @@ def combine_noisy(projected, deviation, weights, first, key, key_2, first_frame,
     """
     n = out.shape[1]
     one = deviation.shape[1] == 1
-    for v in prange(out.shape[0]):
-        line = out[v]
-        for i in range(n):
+    chunks = chunks_of(n)
+    for job in prange(out.shape[0] * chunks):
+        v = job // chunks
+        part = chunk_of(job % chunks, n)
+        line = out[v, part]
+        start = np.uint64(part.start)
+        for i in range(len(line)):
             line[i] = np.float32(0.0)
         for p in range(first[v], first[v + 1]):
-            w, y, sd = weights[p], projected[p], deviation[p]
-            for i in range(n):
+            w, y, sd = weights[p], projected[p, part], deviation[p]
+            for i in range(len(line)):
                 line[i] += w * y[i]
             if w == 0 or (one and sd[0] == 0):
                 continue
@@ -116,11 +134,12 @@ def combine_noisy(projected, deviation, weights, first, key, key_2, first_frame,
             frame_key_2 = hash_counter(key_2, key, frame)
             if one:
                 common = w * sd[0]
-                for i in range(n):
-                    line[i] += common * normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))[0]
+                for i in range(len(line)):
+                    line[i] += common * normal_pair(hash_counter(frame_key, frame_key_2, start + np.uint64(i)))[0]
             else:
-                for i in range(n):
-                    line[i] += w * sd[i] * normal_pair(hash_counter(frame_key, frame_key_2, np.uint64(i)))[0]
+                each = sd[part]
+                for i in range(len(line)):
+                    line[i] += w * each[i] * normal_pair(hash_counter(frame_key, frame_key_2, start + np.uint64(i)))[0]
 
 
 @njit(cache=True, parallel=True, fastmath={"contract", "nsz"})
@@ -149,15 +168,19 @@ def pair_variance(  # type: ignore[no-untyped-def]
     n = out.shape[1]
     to_e = np.float32(1.0) / gain
     half = np.float32(0.5)
-    for p in prange(out.shape[0]):
-        line, y = out[p], projected[p]
+    chunks = chunks_of(n)
+    for job in prange(out.shape[0] * chunks):
+        p = job // chunks
+        part = chunk_of(job % chunks, n)
+        line, y = out[p, part], projected[p, part]
+        light, base, slope, per = anchor[part], constant[part], tilt[part], scale[part]
         f, g = fresh[p], fresh_complement[p]
         new, rest, most = f * f + g * g + floor, across[p], load[p]
-        for i in range(n):
-            difference = (y[i] / scale[i] - constant[i] + most * tilt[i]) * to_e
+        for i in range(len(line)):
+            difference = (y[i] / per[i] - base[i] + most * slope[i]) * to_e
             square = difference * difference
-            total = max(half * (anchor[i] + rest + square / anchor[i]), abs(difference))
+            total = max(half * (light[i] + rest + square / light[i]), abs(difference))
             variance = total + total * (f + g) + difference * (f - g) + new
             variance += (total * total + square) * half_energy_variance
-            factor = scale[i] * gain
+            factor = per[i] * gain
             line[i] = variance * factor * factor

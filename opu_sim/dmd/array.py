@@ -44,9 +44,9 @@ class Encoded:
     @property
     def brightness(self) -> NDArray[np.float32]:
         """Light of each pattern [pattern], in macropixels all ON: the sum of |field|^2 over the inputs."""
-        squares = self.patterns
-        if self.patterns.dtype != np.uint8:
-            squares = self.patterns.real**2 + self.patterns.imag**2
+        if self.patterns.dtype == np.uint8:
+            return inputs_on(self.patterns).astype(np.float32)
+        squares = self.patterns.real**2 + self.patterns.imag**2
         return np.asarray(squares.sum(axis=1, dtype=np.float32))
 
 
@@ -199,8 +199,8 @@ class Dmd:
 
     def _ternary(self, x: NDArray[np.floating]) -> Encoded:
         """Ternary patterns: one, two with a magnitude a sign, or a bit plane each."""
-        high, low = _common_magnitude(x), _common_magnitude(-x)
-        two_level = ~(np.isnan(high) | np.isnan(low))
+        split = _Signs.of(x)
+        high, low, two_level = split.high, split.low, split.two_level
         alike = two_level & ((high == low) | (high == 0) | (low == 0))
         planes = self.card.bit_planes
         first = np.concatenate([[0], np.cumsum(np.where(alike, 1, np.where(two_level, 2, planes)))]).astype(np.int64)
@@ -211,21 +211,23 @@ class Dmd:
         signs[at] = np.sign(x[alike])
         weights[at] = np.maximum(high, low)[alike]
         apart = two_level & ~alike
-        for sign, offset, magnitude in ((1, 0, high), (-1, 1, low)):
+        for shown, sign, offset, magnitude in ((split.positive, 1, 0, high), (split.negative, -1, 1, low)):
             at = first[:-1][apart] + offset
-            signs[at] = sign * (sign * x[apart] > 0)
+            signs[at] = shown[apart].astype(np.int8) * sign
             weights[at] = magnitude[apart]
-        for bit, plane, scale in _bit_planes(x[~two_level], planes):
-            at = first[:-1][~two_level] + bit
-            signs[at] = plane
+        grey = ~two_level
+        direction = np.sign(x[grey])
+        for bit, on, scale in _bit_planes(x[grey], planes):
+            at = first[:-1][grey] + bit
+            signs[at] = on * direction
             weights[at] = scale
-        full_scale = np.float32(self.full_scale)
-        return Encoded(signs * full_scale, (weights / self.full_scale).astype(np.float32), first)
+        signs *= np.float32(self.full_scale)
+        return Encoded(signs, (weights / self.full_scale).astype(np.float32), first)
 
     def _amplitudes(self, x: NDArray[np.floating]) -> Encoded:
         """Binary patterns, those of positive and of negative entries apart."""
-        high, low = _common_magnitude(x), _common_magnitude(-x)
-        two_level = ~(np.isnan(high) | np.isnan(low))
+        split = _Signs.of(x)
+        high, low, two_level = split.high, split.low, split.two_level
         planes = self.card.bit_planes
         counts = np.where(two_level, np.where(low > 0, 2, 1), 2 * planes)
         first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -233,38 +235,63 @@ class Dmd:
         weights = np.empty(len(patterns), dtype=np.float32)
 
         at = first[:-1][two_level]
-        patterns[at] = x[two_level] > 0
+        patterns[at] = split.positive[two_level]
         # An empty positive pattern takes the weight of the negative one, so that what all frames share cancels.
         # A vector of zeros has the weight 0: its noise is that of no input, not of an input of magnitude 1.
         weights[at] = np.where(high > 0, high, low)[two_level]
         signed = two_level & (low > 0)
         at = first[:-1][signed] + 1
-        patterns[at] = x[signed] < 0
+        patterns[at] = split.negative[signed]
         weights[at] = -low[signed]
 
         grey = ~two_level
-        for bit, plane, scale in _bit_planes(x[grey], planes):
-            for sign, offset in ((1, 2 * bit), (-1, 2 * bit + 1)):
+        positive, negative = split.positive[grey], split.negative[grey]
+        for bit, on, scale in _bit_planes(x[grey], planes):
+            for shown, sign, offset in ((positive, 1, 2 * bit), (negative, -1, 2 * bit + 1)):
                 at = first[:-1][grey] + offset
-                patterns[at] = plane == sign
+                patterns[at] = on & shown
                 weights[at] = (sign * scale).astype(np.float32)
         return Encoded(patterns, weights, first)
 
 
-def _common_magnitude(x: NDArray[np.floating]) -> NDArray[np.floating]:
-    """The one value that the positive entries of each vector share; 0 without any, NaN where they differ."""
-    largest = np.maximum(x.max(axis=1), 0)
-    smallest = np.where(x > 0, x, np.inf).min(axis=1)
-    return np.where((largest == 0) | (largest == smallest), largest, np.nan)
+def inputs_on(patterns: Patterns) -> NDArray[np.int64]:
+    """Inputs that are ON in each of binary patterns, [pattern]."""
+    # Line by line: a count over an axis would first turn the patterns into integers of 8 bytes.
+    return np.array([np.count_nonzero(line) for line in patterns], dtype=np.int64)
 
 
-def _bit_planes(x: NDArray[np.floating], planes: int) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-    """Bit, plane [vector, input] in -1, 0, 1, and weight [vector] of each: x = sum of weight * plane, rounded."""
+@dataclass(frozen=True)
+class _Signs:
+    """Where vectors [vector, input] are positive and negative, and the largest magnitudes of either sign [vector]."""
+
+    positive: NDArray[np.bool_]
+    negative: NDArray[np.bool_]
+    high: NDArray[np.floating]
+    low: NDArray[np.floating]
+    two_level: NDArray[np.bool_]
+    """Whether the entries of either sign share one magnitude [vector]."""
+
+    @classmethod
+    def of(cls, x: NDArray[np.floating]) -> _Signs:
+        high, low = np.maximum(x.max(axis=1), 0), np.maximum(-x.min(axis=1), 0)
+        positive, negative = x > 0, x < 0
+        # Booleans take a byte each: comparing them costs little beside reading x.
+        alike = [
+            ((x == magnitude[:, None]) == sign).all(axis=1) | (magnitude == 0)
+            for sign, magnitude in ((positive, high), (negative, -low))
+        ]
+        return cls(positive, negative, high, low, alike[0] & alike[1])
+
+
+def _bit_planes(x: NDArray[np.floating], planes: int) -> Iterator[tuple[int, NDArray[np.bool_], NDArray[np.float64]]]:
+    """Bit, where it is set [vector, input], its weight [vector]: |x| = sum of weight * bit, rounded."""
     if not len(x):
         return
-    values = x.astype(np.float64)
-    peak = np.abs(values).max(axis=1, keepdims=True)
+    magnitude = np.abs(x.astype(np.float64))
+    peak = magnitude.max(axis=1, keepdims=True)
     steps = 2**planes - 1
-    level = np.rint(np.abs(values) / peak * steps).astype(np.int64)
+    magnitude /= peak
+    magnitude *= steps
+    level = np.rint(magnitude, out=magnitude).astype(np.int32)
     for bit in range(planes):
-        yield bit, ((level >> bit) & 1) * np.sign(values), 2**bit / steps * peak[:, 0]
+        yield bit, (level & (1 << bit)) != 0, 2**bit / steps * peak[:, 0]

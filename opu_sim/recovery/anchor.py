@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from opu_sim._kernels.random import normals
 from opu_sim._kernels.recovery import combine_pairs, pair_variance
 from opu_sim.dmd import Encoded
+from opu_sim.dmd.array import inputs_on
 from opu_sim.imaging import SpeckleImager
-from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
+from opu_sim.recovery.method import frames_at_once, patterns_at_once, vector_chunks
 from opu_sim.rng import stream_key
 
 # Counts of the frames worked on at once: they stay in the cache.
@@ -87,10 +88,8 @@ class AnchorRecovery:
         """Average the frames of all mirrors ON and of all mirrors OFF."""
         arm, imager = self.imager.arm, self.imager
         n_in = arm.dmd.n_in
-        patterns = np.ones((self._averaged, n_in), dtype=np.uint8)
-        views = imager.views(complement=True)
-        counts = imager.counts(arm.fields(patterns), np.full(self._averaged, n_in), 0, views).astype(np.float64)
-        all_on, all_off = counts[0::2].mean(axis=0), counts[1::2].mean(axis=0)
+        ones = np.ones((1, n_in), dtype=np.uint8)
+        all_on, all_off = imager.mean_counts(ones, self._averaged, 0, imager.views(complement=True))
         floor = self._floor_share * imager.mean_dn(n_in)
         self._constant = (all_on - all_off).astype(np.float32)
         # The anchor itself projects to scale * 2 constant; see `combine_pairs` for what is taken off.
@@ -120,13 +119,14 @@ class AnchorRecovery:
         imager = self.imager
         out = np.empty((len(encoded.first) - 1, imager.n_out), dtype=np.float32)
         views = imager.views(complement=True)
-        frames_at_once = _CHUNK_BYTES // (imager.n_out * 5)
-        for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
+        frames = frames_at_once(imager.n_out, _CHUNK_BYTES, step=2)
+        at_once = patterns_at_once(imager.arm.n_in, imager.n_out, other_bytes=5 * frames * imager.n_out)
+        for start, end in vector_chunks(encoded.first, at_once):
             p = int(encoded.first[start])
             patterns = encoded.patterns[p : encoded.first[end]]
-            fields, on = imager.arm.fields(patterns), patterns.sum(axis=1)
+            fields, on = imager.arm.fields(patterns), inputs_on(patterns)
             first = encoded.first[start : end + 1] - p
-            for v, w in vector_chunks(first, frames_at_once // 2):
+            for v, w in vector_chunks(first, frames // 2):
                 q, r = int(first[v]), int(first[w])
                 some = (fields[0][q:r], fields[1][q:r])
                 combine_pairs(

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from opu_sim._kernels.recovery import combine_anchors
 from opu_sim.dmd import Encoded
 from opu_sim.imaging import SpeckleImager
-from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
+from opu_sim.recovery.method import frames_at_once, patterns_at_once, vector_chunks
 
 # Counts of the frames worked on at once: they stay in the cache.
 _CHUNK_BYTES = 4 * 2**20
+_VARIANCES_AT_ONCE = 2**18  # worked out in double precision
 
 
 class AnchorsRecovery:
@@ -54,9 +55,7 @@ class AnchorsRecovery:
         imager, K = self.imager, self.anchors
         arm = imager.arm
         views = [*imager.views(anchors=range(K)), *(imager.pair_view(j, k) for j, k in self._pairs)]
-        dark = np.zeros((self._averaged, arm.dmd.n_in), dtype=np.uint8)
-        counts = imager.counts(arm.fields(dark), dark.sum(axis=1), 0, views)
-        mean = counts.reshape(self._averaged, len(views), -1).mean(axis=0, dtype=np.float64)
+        mean = imager.mean_counts(np.zeros((1, arm.dmd.n_in), dtype=np.uint8), self._averaged, 0, views)
         of_anchor = mean[1 : K + 1] - mean[0]
         gram = np.zeros((imager.n_out, K, K))
         gram[:, range(K), range(K)] = of_anchor.T
@@ -90,13 +89,14 @@ class AnchorsRecovery:
         imager, step = self.imager, self.frames_per_pattern
         out = np.empty((len(encoded.first) - 1, imager.n_out), dtype=np.float32)
         views = imager.views(anchors=range(self.anchors))
-        patterns_at_once = max(_CHUNK_BYTES // (imager.n_out * 5 * step), 1)
-        for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
+        frames = frames_at_once(imager.n_out, _CHUNK_BYTES, step)
+        at_once = patterns_at_once(imager.arm.n_in, imager.n_out, other_bytes=5 * frames * imager.n_out)
+        for start, end in vector_chunks(encoded.first, at_once):
             p = int(encoded.first[start])
             patterns = encoded.patterns[p : encoded.first[end]]
             fields, on = imager.arm.fields(patterns), encoded.part(start, end).brightness
             first = encoded.first[start : end + 1] - p
-            for v, w in vector_chunks(first, patterns_at_once):
+            for v, w in vector_chunks(first, frames // step):
                 q, r = int(first[v]), int(first[w])
                 counts = imager.counts((fields[0][q:r], fields[1][q:r]), on[q:r], frame + step * (p + q), views)
                 combine_anchors(
@@ -136,6 +136,14 @@ class AnchorsRecovery:
 
         The pattern's own brightness at an output is taken at its mean: all but its projection is unknown.
         """
+        out = np.empty((len(inputs_on), self.imager.n_out), dtype=np.float32)
+        at_once = max(_VARIANCES_AT_ONCE // self.imager.n_out, 1)
+        for start in range(0, len(out), at_once):
+            part = slice(start, start + at_once)
+            out[part] = self._variance(projected[part], inputs_on[part])
+        return out
+
+    def _variance(self, projected: NDArray[np.float32], inputs_on: NDArray[Any]) -> NDArray[np.float64]:
         imager, arm = self.imager, self.imager.arm
         camera = imager.camera.card
         per_intensity = arm.photons_per_intensity * camera.quantum_efficiency
@@ -155,7 +163,7 @@ class AnchorsRecovery:
         for k in range(self.anchors):
             light = np.maximum(alone + self._brightness_e[k] + c[k] * difference, 0.0)
             variance = variance + c[k] ** 2 * frame_variance(light, without + arm.anchor_brightness)
-        return np.asarray(variance, dtype=np.float32)
+        return np.asarray(variance)
 
     def offset(self) -> NDArray[np.float32]:
         """What noise in the calibration adds to each output of a pattern of weight 1 [output]."""

@@ -13,6 +13,9 @@ from opu_sim.dmd import Encoded
 # measured 3 times slower).
 PATTERNS_AT_ONCE = 512
 
+# Memory for the patterns propagated at once and what is made of them, unless a single one takes more.
+CHUNK_BYTES = 128 * 2**20
+
 
 class Recovery(Protocol):
     """A way to measure a linear projection.
@@ -55,6 +58,28 @@ class Recovery(Protocol):
     def offset(self) -> NDArray[np.float32]:
         """What noise in the calibration adds to each output of a pattern of weight 1 [output]; E[y] - R b."""
         ...
+
+
+def patterns_at_once(n_in: int, n_out: int, *, bytes_an_output: int = 0, other_bytes: int = 0) -> int:
+    """Patterns to propagate at once: `PATTERNS_AT_ONCE`, or as many as `CHUNK_BYTES` hold; at least one.
+
+    A pattern takes 4 bytes an input, as float32 for matrix products, and 8 bytes an output for its field.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+    bytes_an_output : int
+        What else is kept of each pattern.
+    other_bytes : int
+        Beside the patterns: photons and counts of the frames worked on at once.
+    """
+    a_pattern = 4 * n_in + (8 + bytes_an_output) * (n_out + 2)
+    return max(min(PATTERNS_AT_ONCE, (CHUNK_BYTES - other_bytes) // a_pattern), 1)
+
+
+def frames_at_once(pixels: int, chunk_bytes: int, step: int = 1) -> int:
+    """Frames, a multiple of `step`, whose photons and counts take chunk_bytes; `step` at least."""
+    return max(chunk_bytes // (5 * max(pixels, 1)) // step, 1) * step
 
 
 def vector_chunks(first: NDArray[np.int64], patterns_at_once: int) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from opu_sim._kernels.recovery import combine_noisy
 from opu_sim.dmd import Encoded
-from opu_sim.recovery.method import PATTERNS_AT_ONCE, Recovery, vector_chunks
+from opu_sim.recovery.method import Recovery, patterns_at_once, vector_chunks
 from opu_sim.rng import stream_key
 from opu_sim.signal_arm import SignalArm
 
@@ -61,7 +61,9 @@ class ModeRecovery:
         """Linear projection [vector, output] of encoded vectors; the first frame is number `frame`."""
         columns = self._columns()
         out = np.empty((len(encoded.first) - 1, columns.shape[1]), dtype=np.float32)
-        for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
+        # Projections and deviations are as large as a field; the variance is not yet a deviation when it is made.
+        at_once = patterns_at_once(len(columns), columns.shape[1], bytes_an_output=4)
+        for start, end in vector_chunks(encoded.first, at_once):
             p = int(encoded.first[start])
             part = encoded.part(start, end)
             patterns = part.patterns

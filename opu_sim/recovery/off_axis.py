@@ -20,7 +20,7 @@ from opu_sim.camera import Camera, Counts
 from opu_sim.dmd import Encoded, Patterns
 from opu_sim.medium import Field
 from opu_sim.output_grid import OutputGrid
-from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
+from opu_sim.recovery.method import frames_at_once, patterns_at_once, vector_chunks
 from opu_sim.recovery.off_axis_noise import OffAxisNoise
 from opu_sim.recovery.reference import ReferenceArm
 from opu_sim.recovery.tiles import MODES, HologramTile, parts
@@ -274,16 +274,24 @@ class OffAxisRecovery:
 
     def _measure(self, patterns: Patterns, on: NDArray[Any], frame: int) -> NDArray[np.float32]:
         """Real part of the outputs' fields [frame, output], of the bias too; on: macropixels ON, by their light."""
-        re, im = self.arm.fields(patterns)
+        return self._recovered(self.arm.fields(patterns), on, frame)
+
+    def _recovered(self, fields: Field, on: NDArray[Any], frame: int) -> NDArray[np.float32]:
+        """`_measure` of frames of the fields T b [frame, mode + 2]."""
+        re, im = fields
         rows, columns = self.tile.rows_to_modes, self._columns_to_modes
-        measured = np.empty((len(patterns), self.n_out), dtype=np.float32)
-        for part in self._chunks(len(patterns)):
+        measured = np.empty((len(on), self.n_out), dtype=np.float32)
+        for part in self._chunks(len(on)):
             counts = self._expose((re[part], im[part]), on[part], frame + part.start)
             demodulate_real(counts, rows, *columns, self._gain, measured[part])
         return measured
 
+    @property
+    def _frames_at_once(self) -> int:
+        return frames_at_once(len(self._responsivity), _CHUNK_BYTES)
+
     def _chunks(self, frames: int) -> list[slice]:
-        at_once = max(_CHUNK_BYTES // (len(self._responsivity) * 5), 1)
+        at_once = self._frames_at_once
         return [slice(start, min(start + at_once, frames)) for start in range(0, frames, at_once)]
 
     def calibrate(self) -> None:
@@ -307,14 +315,24 @@ class OffAxisRecovery:
         self._gain = (envelope**-0.5).astype(np.float32).ravel()
         self._bias = np.zeros_like(self._bias)
         self._bias = self._side_band(mean[None])[0]
-        off = np.zeros((self._averaged, self.arm.dmd.n_in), dtype=np.uint8)
-        self._constant = self._measure(off, off.sum(axis=1), 0).mean(axis=0, dtype=np.float64).astype(np.float32)
+        off = np.zeros((1, self.arm.dmd.n_in), dtype=np.uint8)
+        fields, on = self.arm.fields(off), off.sum(axis=1)
+        field = np.zeros(self.n_out)
+        for frame in range(self._averaged):
+            field += self._recovered(fields, on, frame)[0]
+        self._constant = (field / self._averaged).astype(np.float32)
 
     def project(self, encoded: Encoded, frame: int) -> NDArray[np.float32]:
         """Linear projection [vector, output]; one frame a pattern, from number `frame` on."""
         out = np.empty((len(encoded.first) - 1, self.n_out), dtype=np.float32)
         on = encoded.brightness
-        for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
+        at_once = patterns_at_once(
+            self.arm.n_in,
+            self.arm.medium.n_outputs,
+            bytes_an_output=4,
+            other_bytes=5 * self._frames_at_once * len(self._responsivity),
+        )
+        for start, end in vector_chunks(encoded.first, at_once):
             p, q = encoded.first[start], encoded.first[end]
             measured = self._measure(encoded.patterns[p:q], on[p:q], frame + int(p))
             first = encoded.first[start : end + 1] - p

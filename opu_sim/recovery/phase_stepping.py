@@ -14,7 +14,7 @@ from opu_sim.dmd import Encoded, Patterns
 from opu_sim.exposure import clipping_e2
 from opu_sim.imaging import SpeckleImager
 from opu_sim.medium import Field
-from opu_sim.recovery.method import PATTERNS_AT_ONCE, vector_chunks
+from opu_sim.recovery.method import frames_at_once, patterns_at_once, vector_chunks
 from opu_sim.recovery.reference import ReferenceArm
 from opu_sim.rng import stream_key
 from opu_sim.speckle import PixelModes
@@ -71,6 +71,10 @@ class PhaseSteppingRecovery:
         return float(self.imager.arm.on_gain**2)
 
     @property
+    def _frames_at_once(self) -> int:
+        return frames_at_once(self.imager.n_out, _CHUNK_BYTES, self.frames_per_pattern)
+
+    @property
     def _kept(self) -> float:
         """Amplitude that an ON mirror keeps over an OFF one, after decorrelation."""
         return float(self.imager.arm.on_gain * (1.0 - self._decorrelation) ** 0.5)
@@ -112,11 +116,15 @@ class PhaseSteppingRecovery:
 
     def _measure(self, patterns: Patterns, on: NDArray[Any], frame: int) -> NDArray[np.float32]:
         """Real part of the outputs' fields [pattern, output]."""
-        imager, steps = self.imager, self.frames_per_pattern
-        re, im = imager.arm.fields(patterns)
-        measured = np.empty((len(patterns), imager.n_out), dtype=np.float32)
-        at_once = max(_CHUNK_BYTES // (imager.n_out * 5 * steps), 1)
-        for start in range(0, len(patterns), at_once):
+        return self._recovered(self.imager.arm.fields(patterns), on, frame)
+
+    def _recovered(self, fields: Field, on: NDArray[Any], frame: int) -> NDArray[np.float32]:
+        """`_measure` of patterns' fields T b [pattern, output + 2]."""
+        steps = self.frames_per_pattern
+        re, im = fields
+        measured = np.empty((len(on), self.imager.n_out), dtype=np.float32)
+        at_once = self._frames_at_once // steps
+        for start in range(0, len(on), at_once):
             part = slice(start, start + at_once)
             counts = self.frames((re[part], im[part]), on[part], frame + steps * start)
             combine_steps(counts, self._cosine, measured[part])
@@ -124,13 +132,20 @@ class PhaseSteppingRecovery:
 
     def calibrate(self) -> None:
         """Average the field of all mirrors OFF; it enters where a vector's weights do not add up to zero."""
-        dark = np.zeros((self._averaged, self.imager.arm.dmd.n_in), dtype=np.uint8)
-        self._constant = self._measure(dark, dark.sum(axis=1), 0).mean(axis=0, dtype=np.float64).astype(np.float32)
+        dark = np.zeros((1, self.imager.arm.dmd.n_in), dtype=np.uint8)
+        fields, on = self.imager.arm.fields(dark), dark.sum(axis=1)
+        total = np.zeros(self.imager.n_out)
+        for k in range(self._averaged):
+            total += self._recovered(fields, on, k * self.frames_per_pattern)[0]
+        self._constant = (total / self._averaged).astype(np.float32)
 
     def project(self, encoded: Encoded, frame: int) -> NDArray[np.float32]:
         """Linear projection [vector, output]; N frames a pattern, from number `frame` on."""
-        out = np.empty((len(encoded.first) - 1, self.imager.n_out), dtype=np.float32)
-        for start, end in vector_chunks(encoded.first, PATTERNS_AT_ONCE):
+        n_in, n_out = self.imager.arm.n_in, self.imager.n_out
+        out = np.empty((len(encoded.first) - 1, n_out), dtype=np.float32)
+        frames_bytes = 5 * self._frames_at_once * n_out
+        at_once = patterns_at_once(n_in, n_out, bytes_an_output=4, other_bytes=frames_bytes)
+        for start, end in vector_chunks(encoded.first, at_once):
             p = encoded.first[start]
             part = encoded.part(start, end)
             measured = self._measure(part.patterns, part.brightness, frame + self.frames_per_pattern * int(p))
