@@ -34,19 +34,23 @@ class AmplitudeProduct:
     def __init__(self, patterns: NDArray[Any], n_outputs: int) -> None:
         if not np.isfinite(patterns).all():
             raise ValueError("patterns: amplitudes must be finite")
-        self._parts = [np.asarray(patterns.real, dtype=np.float64)]
-        if np.iscomplexobj(patterns):
-            self._parts.append(np.asarray(patterns.imag, dtype=np.float64))
-        largest = np.max([np.abs(part).max(axis=1, initial=0.0) for part in self._parts], axis=0)
+        self._parts = [patterns.real, patterns.imag] if np.iscomplexobj(patterns) else [patterns]
+        largest = np.max([np.abs(part).max(axis=1, initial=0.0) for part in self._parts], axis=0).astype(np.float64)
         self._unit = np.ldexp(1.0, np.frexp(largest)[1] - _BITS)[:, None]
         self._re = np.zeros((len(patterns), n_outputs))
         self._im = np.zeros((len(patterns), n_outputs))
 
-    def add(self, first: int, re: NDArray[np.float32], im: NDArray[np.float32], first_output: int = 0) -> None:
-        """Add inputs first .. first + len(re) - 1, whose entries are re, im [input, output]."""
+    def add(
+        self,
+        inputs: slice | NDArray[np.intp],
+        re: NDArray[np.float32],
+        im: NDArray[np.float32],
+        first_output: int = 0,
+    ) -> None:
+        """Add `inputs`, whose entries are re, im [input, output]."""
         where = slice(first_output, first_output + re.shape[1])
         wide_re, wide_im = re.astype(np.float64), im.astype(np.float64)
-        b = [np.rint(part[:, first : first + len(re)] / self._unit) * self._unit for part in self._parts]
+        b = [np.rint(part[:, inputs].astype(np.float64) / self._unit) * self._unit for part in self._parts]
         self._re[:, where] += b[0] @ wide_re
         self._im[:, where] += b[0] @ wide_im
         if len(b) == 2:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 import numpy as np
@@ -16,8 +15,10 @@ from opu_sim.medium.transmission import (
     Field,
     Patterns,
     checked_illumination,
+    checked_part,
     is_binary,
     refuse_what_does_not_fit,
+    stored_bytes,
 )
 from opu_sim.rng import StreamKey, stream_key
 
@@ -52,6 +53,8 @@ class StoredMedium:
         An illumination of wrong shape.
     """
 
+    kind = "stored"
+
     def __init__(
         self,
         seed: int,
@@ -70,8 +73,11 @@ class StoredMedium:
         self._factors = checked_illumination(illumination, n_in)
         # The walk needs its own state; T itself follows from it, and is the same array if nothing else acts on it.
         self._apart = self._drift.walks and (self._factors is not None or mixing is not None)
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        refuse_what_does_not_fit(n_in, n_outputs, memory, copies=2 if self._apart else 1)
+        changes = drift_time_s is not None or mixing is not None
+        kinds = "'wave-optics'" if changes else "'streamed' or 'wave-optics'"
+        needed = stored_bytes(n_in, n_outputs, copies=2 if self._apart else 1)
+        instead = f"medium.kind = {kinds} stores none"
+        refuse_what_does_not_fit(n_in, n_outputs, "a stored transmission matrix", needed, instead)
         self._seed = seed
         self._key = stream_key(seed, "medium.transmission_matrix")
         self._walked = 0
@@ -143,7 +149,7 @@ class StoredMedium:
             product = AmplitudeProduct(patterns, self.n_outputs)
             for first in range(0, self.n_in, _INPUTS_AT_ONCE):
                 part = slice(first, first + _INPUTS_AT_ONCE)
-                product.add(first, self._re[part], self._im[part])
+                product.add(part, self._re[part], self._im[part])
             return product.field()
         shape = (len(patterns), self.n_outputs)
         if self.n_in <= _FEW_INPUTS:
@@ -161,6 +167,22 @@ class StoredMedium:
             self._mix(block, BEYOND_INPUTS + index)
         return block
 
+    def block(self, outputs: NDArray[np.integer], inputs: NDArray[np.integer]) -> NDArray[np.complex64]:
+        """T [output, input] at chosen outputs (first_output and on) and inputs.
+
+        Raises
+        ------
+        ValueError
+            Outputs or inputs that the medium does not have.
+        """
+        rows, columns = checked_part(self, outputs, inputs)
+        T = np.empty((len(rows), len(columns)), dtype=np.complex64)
+        part = np.ix_(columns, rows)
+        T.real, T.imag = self._re[part].T, self._im[part].T
+        return T
+
     def matrix(self) -> NDArray[np.complex64]:
         """T [output, input]."""
-        return np.ascontiguousarray((self._re + 1j * self._im).T)
+        T = np.empty((self.n_outputs, self.n_in), dtype=np.complex64)
+        T.real, T.imag = self._re.T, self._im.T
+        return T

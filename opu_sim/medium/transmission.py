@@ -6,6 +6,7 @@ al. 2010, arXiv 0910.5436, measured it). The device multiplies it by the field o
 
 from __future__ import annotations
 
+import os
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,8 @@ Patterns = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.complex64]
 BEYOND_INPUTS = 2**40
 """Column of `Medium.column(0)`: more than any DMD has mirrors."""
 
+_ENTRIES_AT_ONCE = 2**22  # of `block_by_columns`: bounds the memory for the fields
+
 
 class Medium(Protocol):
     """What stored, streamed and wave-optics media have in common.
@@ -30,6 +33,8 @@ class Medium(Protocol):
     An illumination, one complex factor an input, is part of T.
     """
 
+    kind: str
+    """As on the card: "stored", "streamed", ..."""
     n_in: int
     first_output: int
     n_outputs: int
@@ -46,6 +51,21 @@ class Medium(Protocol):
 
     def column(self, index: int) -> Field:
         """Response [1, output] of one further source that is not an input (mirrors left over, for example)."""
+        ...
+
+    def block(self, outputs: NDArray[np.integer], inputs: NDArray[np.integer]) -> NDArray[np.complex64]:
+        """T [output, input] at chosen outputs and inputs, in their order, without the rest of the matrix.
+
+        Parameters
+        ----------
+        outputs : integer [output], first_output .. first_output + n_outputs - 1
+        inputs : integer [input], 0 .. n_in - 1
+
+        Raises
+        ------
+        ValueError
+            Outputs or inputs that the medium does not have.
+        """
         ...
 
     def matrix(self) -> NDArray[np.complex64]:
@@ -90,11 +110,70 @@ def no_drift(step: int) -> None:
         raise ValueError(f"step = {step}: must be >= 0")
 
 
-def refuse_what_does_not_fit(n_in: int, n_outputs: int, memory: int, copies: int = 1) -> None:
-    """DeviceError where a stored matrix would take more than half of `memory` bytes."""
-    needed = 8 * n_in * n_outputs * copies
-    if needed > memory // 2:
+def half_of_memory() -> float:
+    """What a medium may take of this computer's memory [bytes]."""
+    return 0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def stored_bytes(n_in: int, n_outputs: int, copies: int = 1) -> float:
+    """Of a stored matrix: complex64 entries."""
+    return 8.0 * n_in * n_outputs * copies
+
+
+def refuse_what_does_not_fit(n_in: int, n_outputs: int, what: str, needed: float, instead: str) -> None:
+    """DeviceError where `what` takes more than half of the memory; it ends with what to do `instead`."""
+    allowed = half_of_memory()
+    if needed > allowed:
         raise DeviceError(
-            f"n_in x n_out = {n_in} x {n_outputs}: a stored transmission matrix takes {needed / 2**30:.1f} GiB; "
-            f"allowed: {memory / 2**31:.1f} GiB, half of this computer's memory"
+            f"n_in x n_out = {n_in} x {n_outputs}: {what} takes {needed / 2**30:.1f} GiB; allowed: "
+            f"{allowed / 2**30:.1f} GiB, half of this computer's memory; {instead}"
         )
+
+
+def checked_part(
+    medium: Medium, outputs: NDArray[np.integer], inputs: NDArray[np.integer]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows (output - first_output) and columns of a part of the matrix.
+
+    Raises
+    ------
+    ValueError
+        Not one axis of integers, or numbers that the medium does not have.
+    """
+    first = medium.first_output
+    bounds = {"outputs": (outputs, first, first + medium.n_outputs), "inputs": (inputs, 0, medium.n_in)}
+    for name, (numbers, low, high) in bounds.items():
+        numbers = np.asarray(numbers)
+        if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
+            raise ValueError(f"{name}: shape {numbers.shape}, dtype {numbers.dtype}; must be one axis of integers")
+        if numbers.size and not (low <= numbers.min() and numbers.max() < high):
+            raise ValueError(f"{name}: {numbers.min()} .. {numbers.max()}; must be {low} .. {high - 1}")
+    return np.asarray(outputs, dtype=np.intp) - first, np.asarray(inputs, dtype=np.intp)
+
+
+def block_by_columns(
+    medium: Medium, outputs: NDArray[np.integer], inputs: NDArray[np.integer]
+) -> NDArray[np.complex64]:
+    """`Medium.block` of a medium that holds no entries: one input ON at a time, a pattern's time for each."""
+    rows, columns = checked_part(medium, outputs, inputs)
+    needed = stored_bytes(len(columns), len(rows))
+    refuse_what_does_not_fit(
+        len(columns), len(rows), "this part of the matrix", needed, "Medium.block takes less of it"
+    )
+    T = np.empty((len(rows), len(columns)), dtype=np.complex64)
+    at_once = max(_ENTRIES_AT_ONCE // max(medium.n_outputs, medium.n_in), 2)
+    for start in range(0, len(columns), at_once):
+        part = columns[start : start + at_once]
+        one = np.zeros((len(part), medium.n_in), dtype=np.uint8)
+        one[np.arange(len(part)), part] = 1
+        re, im = medium.propagate(one)
+        T[:, start : start + len(part)] = (re[:, rows] + 1j * im[:, rows]).T
+    return T
+
+
+def whole_matrix(medium: Medium) -> NDArray[np.complex64]:
+    """`Medium.block` of everything."""
+    # Here as well: the numbers of the outputs and inputs alone can be more than the memory.
+    needed = stored_bytes(medium.n_in, medium.n_outputs)
+    refuse_what_does_not_fit(medium.n_in, medium.n_outputs, "the matrix", needed, "Medium.block takes a part of it")
+    return medium.block(np.arange(medium.first_output, medium.first_output + medium.n_outputs), np.arange(medium.n_in))

@@ -1,9 +1,14 @@
 """Kernels of the medium against naive twins: entries that change, entries that are lit."""
 
+import importlib
+import pkgutil
+
 import naive
 import numpy as np
 import pytest
+from numba.core.dispatcher import Dispatcher
 
+from opu_sim import _kernels
 from opu_sim._kernels import medium
 
 KEY, KEY_2 = np.uint64(0x0123456789ABCDEF), np.uint64(0xFEDCBA9876543210)
@@ -43,12 +48,45 @@ def test_row_keys(first: int) -> None:
 def test_tile_equals_its_part_of_the_matrix(shape: tuple[int, int]) -> None:
     inputs, outputs = shape
     got, expected = np.empty((2, *shape), np.float32), np.empty((2, *shape), np.float32)
-    medium.fill_tile(*(k[0] for k in keys_of(range(4, 4 + outputs))), 9, *got)
+    medium.fill_tile(*(k[0] for k in keys_of(range(4, 4 + outputs))), 9 + np.arange(inputs), *got)
     medium.fill_matrix(KEY, KEY_2, 4, 9, *expected)
     assert np.array_equal(got, expected)
     steps = naive.matrix_in_grid_steps(int(KEY), int(KEY_2), 4, 9, inputs, outputs)
     for part, wanted in zip(got, np.moveaxis(steps, -1, 0), strict=True):
         close_to_whole_steps(part, wanted)
+
+
+def test_columns_of_a_tile_in_any_order() -> None:
+    columns = np.array([2**40, 3, 0, 3])
+    keys = [k[0] for k in keys_of(range(7))]
+    got, one = np.empty((2, 4, 7), np.float32), np.empty((2, 1, 7), np.float32)
+    medium.fill_tile(*keys, columns, *got)
+    for c, column in enumerate(columns):
+        medium.fill_tile(*keys, np.array([column]), *one)
+        assert np.array_equal(got[:, c], one[:, 0])
+    assert not np.array_equal(got[:, 1], got[:, 2])
+
+
+@pytest.mark.parametrize("lit", [False, True])
+@pytest.mark.parametrize("width", [1, 16, 100])
+@pytest.mark.parametrize("outputs", [1, 16, 33])
+def test_columns_made_and_added(lit: bool, width: int, outputs: int) -> None:
+    rng = np.random.default_rng(5)
+    patterns = rng.integers(0, 2, (4, 9), dtype=np.uint8)
+    patterns[0], patterns[:, 6] = 0, 0
+    columns = np.flatnonzero(patterns.any(axis=0))
+    factors = rng.standard_normal((2, 9 if lit else 0)).astype(np.float32)
+    keys = [k[0] for k in keys_of(range(outputs))]
+    tile = np.empty((2, 9, outputs), np.float32)
+    medium.fill_tile(*keys, np.arange(9), *tile)
+    if lit:
+        medium.light_tile(*factors, *tile)
+    start = rng.integers(-9, 9, (2, 4, outputs)).astype(np.float32)
+    got = start.copy()
+    medium.add_made_columns(*keys, columns, patterns, *factors, width, *got)
+    for g, s, part in zip(got, start, tile, strict=True):
+        assert np.array_equal(g, s + naive.add_columns(patterns, part))
+    assert np.array_equal(got[:, 0], start[:, 0])
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -83,3 +121,20 @@ def test_light(shape: tuple[int, int]) -> None:
     same = start.copy()
     medium.light_tile(np.ones(shape[0], np.float32), np.zeros(shape[0], np.float32), *same)
     assert np.array_equal(same, start)
+
+
+def test_no_kernel_calls_a_parallel_one() -> None:
+    """Compiled where the parallel kernel came from the cache on disk, the caller crashes once it is cached itself."""
+    called, parallel = 0, 0
+    for module in pkgutil.iter_modules(_kernels.__path__):
+        for kernel in vars(importlib.import_module(f"{_kernels.__name__}.{module.name}")).values():
+            if not isinstance(kernel, Dispatcher):
+                continue
+            parallel += bool(kernel.targetoptions.get("parallel"))
+            for name in kernel.py_func.__code__.co_names:
+                callee = kernel.py_func.__globals__.get(name)
+                if isinstance(callee, Dispatcher):
+                    called += 1
+                    assert not callee.targetoptions.get("parallel"), (kernel, callee)
+    assert called > 10  # it did look at them
+    assert parallel > 10
