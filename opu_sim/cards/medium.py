@@ -9,16 +9,17 @@ from pydantic import Field, model_validator
 from opu_sim.cards.quantities import Fraction, Positive
 from opu_sim.config import Section
 
-_SLAB = ("screens", "screen_gap_um", "screen_correlation_um", "grid_pixels", "grid_pitch_um", "lit_width_um")
+_SLAB = ("screen_gap_um", "screen_correlation_um", "grid_pixels", "grid_pitch_um", "lit_width_um")
 _SLAB_NEEDED = ("screen_gap_um", "grid_pixels", "grid_pitch_um")
 
 
 class MediumCard(Section):
     """Multiply scattering medium."""
 
-    kind: Literal["stored", "streamed", "slab"] = "stored"
+    kind: Literal["auto", "stored", "streamed", "wave-optics", "slab"] = "auto"
     """stored: independent Gaussian entries in memory; streamed: the same entries, made again where they are needed;
-    slab: phase screens and free space between them."""
+    wave-optics: phase screens with lenses between them; slab: phase screens with free space between them.
+    auto: stored, streamed or wave-optics by shape, whichever is fastest."""
     transmission: Fraction
     """Share of the light leaving the DMD that falls on the whole sensor, both polarisations."""
     analyser_transmission: Fraction
@@ -36,7 +37,12 @@ class MediumCard(Section):
     thickness_um: Positive | None = None
     """Thickness that sets the range of the memory effect."""
     screens: Annotated[int, Field(ge=1, le=16)] | None = None
-    """slab: number of phase screens; 3 where left out."""
+    """slab, wave-optics: number of phase screens; 3 where left out. With lenses, two at least: two take a hop less, and
+    leave the speckle patterns |T|^2 of neighbouring inputs alike but for a shift (see `WaveOpticsMedium`)."""
+    oversampling: Annotated[float, Field(ge=0.25, le=64)] | None = None
+    """wave-optics: modes of the planes over inputs and outputs together; 4 where left out. The matrix is a block of a
+    unitary one: for n inputs and n outputs its largest squared singular value is 4 (1 - 1 / (2 oversampling)) times
+    the mean, where that of independent entries is 4 times."""
     screen_gap_um: Positive | None = None
     """slab: free space behind each screen."""
     screen_correlation_um: Positive | None = None
@@ -54,6 +60,12 @@ class MediumCard(Section):
             for key in _SLAB:
                 if getattr(self, key) is not None:
                     raise ValueError(f"{key} = {getattr(self, key)!r}: goes with kind = 'slab' alone")
+        if self.oversampling is not None and self.kind not in ("wave-optics", "auto"):
+            raise ValueError(f"oversampling = {self.oversampling!r}: goes with kind = 'wave-optics' or 'auto' alone")
+        if self.screens is not None and self.kind not in ("slab", "wave-optics", "auto"):
+            raise ValueError(f"screens = {self.screens!r}: goes with kind = 'slab', 'wave-optics' or 'auto' alone")
+        if self.screens == 1 and self.kind != "slab":
+            raise ValueError("screens = 1: one screen between two lenses mixes nothing; must be 2 .. 16")
         for key in _SLAB_NEEDED:
             if self.kind == "slab" and getattr(self, key) is None:
                 raise ValueError(f"{key}: missing; kind = 'slab' needs it")
@@ -94,3 +106,8 @@ class MediumCard(Section):
             pitch,
             self.lit_width_um or pixels * pitch / 2,
         )
+
+    @property
+    def lenses(self) -> tuple[int, float]:
+        """(screens, oversampling) of a wave-optics medium."""
+        return self.screens or 3, self.oversampling or 4.0

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from opu_sim.cards import MediumCard
 from opu_sim.errors import DeviceError
 from opu_sim.medium.angular_spectrum import hop, hop_phases
-from opu_sim.medium.drift import Drift
-from opu_sim.medium.transmission import Field, Patterns, checked_illumination, is_binary
+from opu_sim.medium.screens import PhaseScreens
+from opu_sim.medium.transmission import Field, Patterns, block_by_columns, checked_illumination, is_binary, whole_matrix
 from opu_sim.rng import stream
 
 _NORMALISATION_PATTERNS = 16
@@ -57,6 +57,8 @@ class SlabMedium:
         More inputs than pixels in the lit square, more outputs than points.
     """
 
+    kind = "slab"
+
     def __init__(
         self,
         card: MediumCard,
@@ -77,13 +79,10 @@ class SlabMedium:
         self._lay_out_inputs(int(lit / pitch * (1.0 + 1e-12)))
         points = self._lay_out_outputs()
 
-        self._drift = Drift(card.drift_time_s, mixing)
-        self.step_s = self._drift.step_s
         cells = math.ceil(self.pixels / self._cell)
-        self._cells = (self.screens, cells, cells)
-        self._walked, self._share = 0, self._drift.at(0)[1]
-        self._state = self._first_phases()
-        self._masks = self._screens()
+        self._screens = PhaseScreens(seed, [(cells, cells)] * self.screens, card.drift_time_s, mixing)
+        self.step_s = self._screens.step_s
+        self._masks = self._transmissions()
         self._scale = self._normalisation(points)
 
     def _lay_out_inputs(self, lit: int) -> None:
@@ -112,38 +111,18 @@ class SlabMedium:
         self._points = points[start : start + self.n_outputs]
         return points
 
-    def _first_phases(self) -> NDArray[np.float64]:
-        return stream(self._seed, "medium.phase_screen").uniform(0.0, 2.0 * np.pi, self._cells)
-
-    def _screens(self) -> list[NDArray[np.complex64]]:
+    def _transmissions(self) -> list[NDArray[np.complex64]]:
         """Complex transmission [row, column] of each screen."""
-        phases = self._state
-        if self._share:
-            # A further phase of variance s^2 leaves exp(-s^2 / 2) of the mean field a screen: sqrt(1 - q) in all.
-            deviation = math.sqrt(-math.log1p(-self._share) / self.screens)
-            phases = phases + deviation * stream(self._seed, "medium.warm_up").standard_normal(self._cells)
         cell, n = self._cell, self.pixels
         return [
             np.exp(1j * phase).astype(np.complex64).repeat(cell, axis=0).repeat(cell, axis=1)[:n, :n]
-            for phase in phases
+            for phase in self._screens.phases()
         ]
 
     def move_to(self, step: int) -> None:
-        """Let the screens be those of knot `step`.
-
-        Their phases diffuse: a step adds a normal phase of variance 2 t / (K tau) to each cell, which leaves
-        exp(-t / (K tau)) of the mean field a screen and exp(-t / tau) of that behind K independent ones.
-        """
-        walked, share = self._drift.at(step)
-        if (walked, share) == (self._walked, self._share):
-            return
-        if walked < self._walked:
-            self._state, self._walked = self._first_phases(), 0
-        deviation = math.sqrt(2.0 * self._drift.elapsed / self.screens)
-        for made in range(self._walked, walked):
-            self._state += deviation * stream(self._seed, "medium.drift", made).standard_normal(self._cells)
-        self._walked, self._share = walked, share
-        self._masks = self._screens()
+        """Let the screens be those of knot `step`."""
+        if self._screens.move_to(step):
+            self._masks = self._transmissions()
 
     def transmit(self, plane: NDArray[np.complex64]) -> NDArray[np.complex64]:
         """Field [row, column] at the output plane of a field on the first screen; the power is the same."""
@@ -226,7 +205,18 @@ class SlabMedium:
         plane[np.ix_(row, column)] = self.macropixel / size
         return self._scaled(self.transmit(plane).ravel()[None, self._points])
 
+    def block(self, outputs: NDArray[np.integer], inputs: NDArray[np.integer]) -> NDArray[np.complex64]:
+        """T [output, input] at chosen outputs and inputs; a pattern's time for each input.
+
+        Raises
+        ------
+        ValueError
+            Outputs or inputs that the medium does not have.
+        DeviceError
+            A part that takes more than half of this computer's memory.
+        """
+        return block_by_columns(self, outputs, inputs)
+
     def matrix(self) -> NDArray[np.complex64]:
-        """T [output, input], one input after the other."""
-        re, im = self.propagate(np.eye(self.n_in, dtype=np.uint8))
-        return np.ascontiguousarray((re + 1j * im).T)
+        """T [output, input]; errors as of `block`."""
+        return whole_matrix(self)

@@ -51,6 +51,44 @@ def singular_values(T: NDArray[Any]) -> NDArray[np.float64]:
     return scaled
 
 
+def truncated_unitary_cdf(x: NDArray[np.floating] | float, p: float, q: float) -> NDArray[np.float64]:
+    """Share of squared singular values below x, for an M x L block of a large random unitary matrix.
+
+    Of eigenvalues e of T T^dagger (or T^dagger T, the smaller), the density is sqrt((e_+ - e)(e - e_-)) /
+    (2 pi min(p, q) e (1 - e)) with e_+- = (sqrt(p (1 - q)) +- sqrt(q (1 - p)))^2, the law of the product of two free
+    projections. Scaled as in `singular_values`, x = e / max(p, q); for p, q -> 0 it becomes Marchenko and Pastur's.
+
+    Parameters
+    ----------
+    x : array
+    p, q : float
+        Sides of the block over that of the whole, above 0, together at most 1 (beyond, some eigenvalues are 1).
+
+    Raises
+    ------
+    ValueError
+        p or q not so.
+
+    References
+    ----------
+    Goetschy & Stone, "Filtering random matrices: the effect of incomplete channel control in multiple scattering",
+    arXiv 1304.5562: why a measured transmission matrix, a block of a larger one, looks independent.
+    """
+    if not (p > 0.0 and q > 0.0 and p + q <= 1.0):
+        raise ValueError(f"p, q = {p!r}, {q!r}: must be > 0, and <= 1 together")
+    one, other = (p * (1.0 - q)) ** 0.5, (q * (1.0 - p)) ** 0.5
+    low, width = (one - other) ** 2, 4.0 * one * other
+    # e = low + width sin^2(a / 2) takes the roots out of the density's ends.
+    a = np.linspace(0.0, np.pi, 20001)
+    e = low + width * np.sin(0.5 * a) ** 2
+    with np.errstate(invalid="ignore", divide="ignore"):  # p = q: 0 / 0 at the lower end; p + q = 1: at the upper
+        density = (0.5 * width * np.sin(a)) ** 2 / (2.0 * np.pi * min(p, q) * e * (1.0 - e))
+    density[[0, -1]] = np.where(np.isfinite(density[[0, -1]]), density[[0, -1]], density[[1, -2]])
+    share = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]) * (a[1] - a[0]))])
+    law: NDArray[np.float64] = np.interp(np.asarray(x, dtype=np.float64) * max(p, q), e, share)
+    return law
+
+
 def ks_marchenko_pastur(T: NDArray[Any]) -> float:
     """Kolmogorov-Smirnov distance of the squared singular values of T [output, input] from Marchenko-Pastur.
 
@@ -58,7 +96,17 @@ def ks_marchenko_pastur(T: NDArray[Any]) -> float:
     lie far more evenly than n independent draws), plus the spread of their mean.
     """
     squares = singular_values(T) ** 2
-    n = len(squares)
-    law = marchenko_pastur_cdf(squares, n / max(T.shape))
-    steps = np.arange(n + 1) / n
+    return _distance(marchenko_pastur_cdf(squares, len(squares) / max(T.shape)))
+
+
+def ks_truncated_unitary(T: NDArray[Any], modes: int) -> float:
+    """The same from the law of a block of a unitary matrix of so many modes; T [output, input] with E|T|^2 = 1."""
+    squares = np.linalg.svd(np.asarray(T, dtype=np.complex128), compute_uv=False)[::-1] ** 2
+    law = truncated_unitary_cdf(squares / max(T.shape), T.shape[0] / modes, T.shape[1] / modes)
+    return _distance(law)
+
+
+def _distance(law: NDArray[np.float64]) -> float:
+    """Of an ascending sample whose distribution function under the law is given."""
+    steps = np.arange(len(law) + 1) / len(law)
     return float(max(np.abs(law - steps[:-1]).max(), np.abs(law - steps[1:]).max()))

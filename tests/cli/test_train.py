@@ -34,7 +34,7 @@ CONTRACT_DEVICE = {
     "utilisation",
     "joules_per_op",
 }
-FURTHER_DEVICE = {"repeated_frames", "saturated_pixels", "dark_pixels", "stage_s", "stage_joules"}
+FURTHER_DEVICE = {"medium", "repeated_frames", "saturated_pixels", "dark_pixels", "stage_s", "stage_joules"}
 
 
 def result(folder: Path) -> dict[str, Any]:

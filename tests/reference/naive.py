@@ -212,3 +212,22 @@ def demodulate(frames: np.ndarray) -> np.ndarray:
     spectrum = np.fft.fftshift(np.fft.fft2(frames.astype(np.float64)), axes=(-2, -1))
     side_band = spectrum[..., 32 - 8 : 32 + 8, 32 + 16 : 32 + 32] / side_band_transfer() / 16
     return np.fft.ifft2(np.fft.ifftshift(side_band, axes=(-2, -1)))
+
+
+def wave_optics(
+    sources: np.ndarray, masks: list[np.ndarray], hops: list[tuple[int, int]], outputs: slice
+) -> np.ndarray:
+    """Fields [output] of one pattern through screens and lenses, whole planes in double precision.
+
+    masks: the first [copy, source], the last of the stop's size, all but the first in the order (line, point) that the
+    transposing passes of the kernel meet: the plane is turned after every hop.
+    """
+    plane = np.zeros(hops[0][0] * hops[0][1], dtype=np.complex128)
+    lit = np.zeros(masks[0].shape, dtype=np.complex128)
+    lit[:, : len(sources)] = masks[0][:, : len(sources)] * sources
+    plane[: lit.size] = lit.ravel()
+    plane = plane.reshape(hops[0])
+    for mask in masks[1:]:
+        plane = np.fft.fft2(plane).T
+        plane = plane[: mask.shape[0], : mask.shape[1]] * mask
+    return np.fft.fft2(plane).T.ravel()[outputs]
