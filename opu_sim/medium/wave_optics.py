@@ -189,11 +189,16 @@ class WaveOpticsMedium:
         Chunks are the same for any number of threads: a library may round a line otherwise among other lines.
         """
         planes, screens = self.planes, self.planes.screens
+        entrance = self._masks[0]
+        if np.iscomplexobj(sources):  # the kernel takes real ones
+            entrance, places = entrance.copy(), len(sources)
+            entrance[:, :places] *= sources
+            sources = np.ones(places, dtype=np.uint8)
         plane = memory[0].reshape(planes.first)
-        lit = math.ceil(self._masks[0].size / planes.first[1])
+        lit = math.ceil(entrance.size / planes.first[1])
 
         def enter(chunk: slice) -> None:
-            light_lines(sources, self._masks[0], chunk.start, plane[chunk])
+            light_lines(sources, entrance, chunk.start, plane[chunk])
             fft_lines(plane[chunk])
 
         yield enter, _chunks(lit, planes.first[1])
@@ -206,7 +211,7 @@ class WaveOpticsMedium:
         camera = memory[screens % 2][: math.prod(planes.last)].reshape(planes.last)
 
         def arrive(chunk: slice) -> None:
-            turn_lines(plane, lit, chunk.start, camera[chunk])
+            turn_lines(plane.view(np.uint64), lit, chunk.start, camera[chunk].view(np.uint64))
             fft_lines(camera[chunk])
             read_outputs(camera[chunk], chunk.start, self.first_output + 1, re, im)
 
@@ -248,7 +253,7 @@ def _scattering(plane: Plane, lit: int, turned: Plane, mask: Plane, points: int)
 
     def scatter(chunk: slice) -> None:
         lines = turned[chunk]
-        turn_lines(plane, lit, chunk.start, lines)
+        turn_lines(plane.view(np.uint64), lit, chunk.start, lines.view(np.uint64))
         fft_lines(lines)
         passed = lines[:, :points]
         pass_screen(passed, mask[chunk])
