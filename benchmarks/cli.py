@@ -180,22 +180,25 @@ def data_fetch(name: Annotated[str, typer.Argument(help="Name as in `opu data li
 @bench_app.command("throughput", epilog="Example: opu bench throughput --quick --json > throughput.json")
 def bench_throughput(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Three small rows, under a minute.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Four small rows, under a minute.")] = False,
     plot: Annotated[Path | None, typer.Option(help="Also write a log-log plot (PNG).", show_default=False)] = None,
 ) -> None:
-    """Simulator speed (host) and device speed over sizes, beside the bare matrix product and plain NumPy."""
+    """Simulator speed (host) and device speed over sizes, beside the bare products or FFTs and plain NumPy."""
     from benchmarks import console
     from benchmarks.plots_throughput import plot as draw
-    from benchmarks.plots_throughput import table
+    from benchmarks.plots_throughput import summary, table
     from benchmarks.throughput import measure
     from dfa.checkpoint import make_writable
 
     if plot is not None:
         make_writable(plot.parent, "--plot")
     document = measure(quick=quick, progress=console.note)
-    _report(document, as_json, *table(document))
     if plot is not None:
         draw(document, plot)
+    _report(document, as_json, *table(document))
+    if not as_json:
+        for line in summary(document):
+            typer.echo(line)
 
 
 @bench_app.command("training", epilog="Example: opu bench training mnist-mlp --seeds 3 --out mnist-mlp.json")
@@ -275,7 +278,7 @@ def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: li
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        console.table(header, rows)
+        console.table(header, rows, fold=False)
         console.note(document["conventions"])
 
 

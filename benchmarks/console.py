@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 out = Console()
 err = Console(stderr=True)
+_WIDE = 1000
 
 
 def note(text: str) -> None:
@@ -83,14 +84,17 @@ class TrainingBar:
         self._progress.update(self._task, completed=done, total=self._epochs * steps, epoch=epoch + 1)
 
 
-def table(header: list[str], rows: list[list[str]], title: str | None = None) -> None:
-    """A plain table; the first column is left-aligned, the others right-aligned."""
+def table(header: list[str], rows: list[list[str]], title: str | None = None, *, fold: bool = True) -> None:
+    """A plain table; the first column is left-aligned, the others right-aligned.
+
+    fold: outside a terminal, too, which has no width, fold cells into some 80 characters.
+    """
     shown = Table(title=title, title_justify="left", header_style="bold")
     for index, name in enumerate(header):
         shown.add_column(name, justify="right" if index else "left", overflow="fold")
     for row in rows:
         shown.add_row(*row)
-    out.print(shown)
+    (out if fold or out.is_terminal else Console(width=_WIDE)).print(shown)
 
 
 def training_table(result: dict[str, Any], folder: Path) -> None:
@@ -104,7 +108,7 @@ def training_table(result: dict[str, Any], folder: Path) -> None:
     rows.append(["alignment to backpropagation", ", ".join(f"{cosine:.2f}" for cosine in result["alignment"])])
     if device["device_s"]:
         rows += [
-            ["device", device["name"]],
+            ["device, medium simulated", f"{device['name']}, {device['medium']}"],
             ["  projections, frames", f"{device['projections']:,}, {device['frames']:,}"],
             ["  device time (simulated)", f"{device['device_s']:.1f} s"],
             ["  power, energy", f"{device['watts']:.1f} W, {device['joules']:.4g} J"],

@@ -1,28 +1,85 @@
-"""Terminal table and plot of a `throughput.measure` document."""
+"""Terminal table, closing lines and figure of a `throughput.measure` document."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+Row = Mapping[str, Any]
+
+_MEDIA = {"stored": "#1f5fa8", "streamed": "#1b8a5a", "wave-optics": "#d1495b"}
+_MARKERS = {"intensity": "o", "anchor": "s", "off-axis": "^"}
+_GREY, _BAND = "#777777", "#e9eef4"
+_GOAL = 1.3
 
 
 def table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of strings, for a terminal table; times per projection in microseconds."""
-    # As many columns as fit a terminal; the JSON has the rest.
-    header = ["n_in → n_out", "batch", "recovery", "host µs", "floor µs", "host / floor", "NumPy µs", "device µs", "MB"]
+    # As many columns as fit a wide terminal; the JSON has the rest.
+    header = ["n_in → n_out", "batch", "recovery", "medium", "host µs", "floor µs", "host / floor", "NumPy µs"]
+    header += ["device µs", "frames µs", "TeraOPS", "MB"]
     lines = []
     for row in result["rows"]:
-        recovery = row["recovery"] if row["fidelity"] == "pixel" else f"{row['recovery']}, {row['fidelity']}"
-        line = [f"{row['n_in']} → {row['n_out']}", str(row["batch"]), recovery]
+        line = [f"{row['n_in']:,} → {row['n_out']:,}", f"{row['batch']:,}", _recovery(row), row["medium"]]
         line += [_micro(row["host_s_per_projection"]), _micro(row["floor_s_per_projection"])]
-        line += [f"{row['ratio_to_floor']:.1f}", _micro(row["numpy_s_per_projection"])]
-        line += [_micro(row["device_s_per_projection"]), f"{row['peak_rss_bytes'] / 1e6:.0f}"]
-        lines.append(line)
+        line += [_ratio(row["ratio_to_floor"]), _micro(row["numpy_s_per_projection"])]
+        line += [_micro(row["device_s_per_projection"]), _micro(row.get("device_frames_s_per_projection"))]
+        lines.append([*line, f"{row['simulated_teraops']:.2g}", f"{row['peak_rss_bytes'] / 1e6:.0f}"])
     return header, lines
+
+
+def summary(result: Mapping[str, Any]) -> list[str]:
+    """Lines on what no row shows: growth beside n log n, threads, memory over frames, start-up."""
+    lines = []
+    if (grown := result.get("growth")) is not None:
+        lines.append(
+            f"Growth, wave-optics medium, n = {grown['n_out'][0]:,} to {grown['n_out'][-1]:,} outputs: host time as "
+            f"n^{grown['exponent']:.2f}, its FFTs alone as n^{grown['floor_exponent']:.2f}, "
+            f"n log n as n^{grown['n_log_n_exponent']:.2f}; "
+            "with n = (n_in + n_out) / 2, as inputs are at most the mirrors: "
+            f"host time as n^{grown['mean_size_exponent']:.2f}, n log n as n^{grown['mean_size_n_log_n_exponent']:.2f}."
+        )
+    scaled = [row for row in result["rows"] if row.get("speed_up_from_threads")]
+    if scaled:
+        gains = "; ".join(f"{_name(row)} {row['speed_up_from_threads']:.2f}" for row in scaled)
+        lines.append(f"Speed-up from one thread to {scaled[0]['threads']}: {gains}.")
+    for row in result["rows"]:
+        if row.get("memory_over_frames"):
+            few, many = row["memory_over_frames"]
+            lines.append(
+                f"Memory, {_name(row)}: {few['rss_bytes'] / 1e6:.0f} MB after {few['frames']} frames, "
+                f"{many['rss_bytes'] / 1e6:.0f} MB after {many['frames']}."
+            )
+    if result.get("startup_s") is not None:
+        parts = result["startup_parts_s"]
+        text = f"First projection of a new process: {result['startup_s']:.1f} s, of it imports {parts['imports']:.1f} s"
+        if result["cold_start_s"] is not None:
+            text += f"; {result['cold_start_s']:.0f} s where all kernels must be compiled first"
+        lines.append(text + ".")
+    return lines
+
+
+def _recovery(row: Row) -> str:
+    """Recovery, and what is not usual of it."""
+    words = [row["recovery"], *([] if row["fidelity"] == "pixel" else [row["fidelity"]])]
+    usual = "binary" if row["recovery"] == "intensity" else "ternary"
+    return ", ".join(words if row["input"] == usual else [*words, row["input"]])
+
+
+def _name(row: Row) -> str:
+    return f"{row['n_in']:,} → {row['n_out']:,} {_recovery(row)}, {row['medium']}"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2f}" if value < 9.995 else f"{value:.0f}"
 
 
 def _micro(seconds: float | None) -> str:
@@ -31,79 +88,141 @@ def _micro(seconds: float | None) -> str:
     return f"{seconds * 1e6:,.0f}" if seconds >= 1e-4 else f"{seconds * 1e6:#.3g}"
 
 
-_HOST = "#1f5fa8"
-_LINES: dict[str, tuple[str, dict[str, Any]]] = {
-    "device_s_per_projection": (
-        "device time: simulated clock",
-        {"color": "#d95f02", "marker": "s", "linestyle": "--", "markerfacecolor": "white", "markersize": 6.5},
-    ),
-    "host_s_per_projection": (
-        "host time: this simulator, median (bar: min to max)",
-        {"color": _HOST, "marker": "o", "linestyle": "-", "linewidth": 2.0},
-    ),
-    "numpy_s_per_projection": (
-        "host time: plain NumPy, no physics",
-        {"color": "#555555", "marker": "x", "linestyle": ":"},
-    ),
-}
-_TITLES = {
-    "intensity": "intensity |T b|²\nbinary inputs",
-    "anchor": "linear, anchor recovery\nternary inputs",
-    "off-axis": "linear, off-axis holography\nternary inputs",
-}
-
-
 def plot(result: Mapping[str, Any], path: str | Path) -> None:
-    """Seconds per projection against n_in n_out, a panel each recovery; device time hollow, host time filled.
+    """Three panels: host time over the floor; host, NumPy's and the device's time; growth with size (log-log).
 
     Parameters
     ----------
     result : mapping
-        What `throughput.measure` returns.
+        What `throughput.measure` returns; rows of the pixel rung are drawn.
     path : str or Path
         Image file to write.
     """
-    figure = Figure(figsize=(12.0, 6.0), layout="constrained")
-    panels = figure.subplots(1, len(_TITLES), sharex=True, sharey=True)
-    for axes, (recovery, title) in zip(panels, _TITLES.items(), strict=True):
-        rows = [row for row in result["rows"] if row["recovery"] == recovery and row["fidelity"] == "pixel"]
-        rows.sort(key=_size)
-        square = [row for row in rows if row["n_in"] == row["n_out"]]
-        for row in rows:
-            axes.vlines(_size(row), *row["host_s_spread"], color=_HOST, linewidth=4.0, alpha=0.35)
-        for key, (_, style) in _LINES.items():
-            for drawn, without in ((rows, {"linestyle": "none"}), (square, {"marker": ""})):
-                seconds = [math.nan if row[key] is None else row[key] for row in drawn]
-                axes.plot([_size(row) for row in drawn], seconds, **(style | without))
-        for size, name in _names(rows):
-            where = axes.get_xaxis_transform()
-            axes.text(size, 1.02, name, transform=where, rotation=90, fontsize=8, ha="center", va="bottom")
-        axes.set_title(title, fontsize=11, pad=92)
-        axes.set_xlabel("entries of the matrix, n_in × n_out")
-        axes.grid(which="major", color="#dddddd", linewidth=0.8)
-        axes.set_axisbelow(True)
-    panels[0].set(xscale="log", yscale="log", ylabel="time per projection [s]")
-    panels[0].margins(x=0.1)
-    handles = [panels[0].plot([], [], label=label, **style)[0] for label, style in _LINES.values()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
-    host = f"{result['cpu']}, {result['threads']} threads"
-    names = "above: n_in → n_out (batch); lines join square matrices"
-    figure.suptitle(f"Time per projection on the device's clock and on the host's ({host}); {names}")
-    figure.savefig(path, dpi=140)
+    rows = [row for row in result["rows"] if row["fidelity"] == "pixel"]
+    figure = Figure(figsize=(16.0, max(3.4 + 0.27 * len(rows), 5.5)), layout=ConstrainedLayoutEngine(w_pad=0.12))
+    floor, device, growth = figure.subplots(1, 3, width_ratios=(1.0, 1.35, 1.35))
+    device.sharey(floor)
+    _from_the_floor(floor, rows)
+    _from_the_device(device, rows)
+    _with_size(growth, rows, result.get("growth"))
+    figure.legend(handles=_legend(rows), loc="outside lower center", ncols=6, frameon=False, fontsize=10)
+    figure.suptitle(f"Simulator of the optical device on {result['cpu']}, {result['threads']} threads", fontsize=13)
+    figure.savefig(path, dpi=130)
 
 
-def _size(row: Mapping[str, Any]) -> float:
-    return float(row["n_in"] * row["n_out"])
+def _from_the_floor(axes: Axes, rows: Sequence[Row]) -> None:
+    """Ratio of each row, with the spread of its pairs; 1 to 1.3 shaded."""
+    axes.axvspan(1.0, _GOAL, color=_BAND, zorder=0)
+    axes.axvline(1.0, color="black", linewidth=1.0)
+    for at, row in enumerate(rows):
+        colour = _colour(row)
+        axes.hlines(at, *row.get("ratio_to_floor_spread", 2 * [row["ratio_to_floor"]]), color=colour, alpha=0.4, lw=3)
+        axes.plot(row["ratio_to_floor"], at, _MARKERS[row["recovery"]], color=colour, ms=6.5)
+        axes.annotate(_ratio(row["ratio_to_floor"]), (1.0, at), (4, 0), ("axes fraction", "data"), "offset points",
+                      va="center", fontsize=8.5, color=colour)  # fmt: skip
+    axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.5), max(high, 4.0))
+    _plain_ticks(axes)
+    axes.set_yticks(range(len(rows)), [f"{row['n_in']:,} → {row['n_out']:,}  ({row['batch']:,})" for row in rows])
+    axes.tick_params(axis="y", labelsize=9, length=0)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_title("How far from the floor?", fontsize=12)
+    axes.set_xlabel(f"host time over that of the bare products or FFTs\nshaded: 1 to {_GOAL}")
+    axes.set_ylabel("n_in → n_out  (vectors a call)")
+    _grid(axes)
 
 
-def _names(rows: list[dict[str, Any]]) -> list[tuple[float, str]]:
-    """Size and shape of each row, smallest first; shapes of nearly the same size share a place."""
-    names: list[tuple[float, str]] = []
-    for row in rows:
-        size = _size(row)
-        name = f"{row['n_in']} → {row['n_out']} ({row['batch']})"
-        if names and size < 1.5 * names[-1][0]:
-            before, above = names.pop()
-            size, name = math.sqrt(before * size), f"{above}\n{name}"
-        names.append((size, name))
-    return names
+def _from_the_device(axes: Axes, rows: Sequence[Row]) -> None:
+    """Host time and that of the device's frames, joined; with a pass's latency; plain NumPy where the matrix fits."""
+    for at, row in enumerate(rows):
+        host, device = row["host_s_per_projection"], row["device_frames_s_per_projection"]
+        axes.hlines(at, min(host, device), max(host, device), color=_colour(row), linewidth=1.2, alpha=0.5)
+        axes.plot(row["device_s_per_projection"], at, "|", color="black", ms=9)
+        if row["numpy_s_per_projection"] is not None:
+            axes.plot(row["numpy_s_per_projection"], at, "x", color=_GREY, ms=6)
+        axes.plot(device, at, "D", color="black", mfc="white", ms=6)
+        axes.plot(host, at, _MARKERS[row["recovery"]], color=_colour(row), ms=6.5)
+        axes.annotate(_against(host / device), (1.0, at), (4, 0), ("axes fraction", "data"), "offset points",
+                      va="center", fontsize=8.5, color=_colour(row))  # fmt: skip
+    axes.set_xscale("log")
+    axes.tick_params(axis="y", labelleft=False, length=0)
+    axes.set_title("How far from the real device?", fontsize=12)
+    axes.set_xlabel("time a projection [s]\nright: host time against the device's frames")
+    _grid(axes)
+
+
+def _against(ratio: float) -> str:
+    """Host over device time in words."""
+    if 0.95 < ratio < 1.05:
+        return "as fast"
+    times = max(ratio, 1.0 / ratio)
+    return f"{times:,.{0 if times >= 10 else 1}f} × {'faster' if ratio < 1 else 'slower'}"
+
+
+def _with_size(axes: Axes, rows: Sequence[Row], grown: Mapping[str, Any] | None) -> None:
+    """Host time against n_out: the wave-optics rows that the exponent is fitted to, and square stored matrices."""
+    for recovery, marker in _MARKERS.items():
+        square = [row for row in rows if (row["recovery"], row["medium"]) == (recovery, "stored")]
+        square = [row for row in square if row["n_in"] == row["n_out"]]
+        axes.plot(*_line(square, "host_s_per_projection"), color=_MEDIA["stored"], marker=marker, lw=1.4, ms=6)
+    if grown is not None:
+        n, n_in, host = (np.array(grown[key], dtype=np.float64) for key in ("n_out", "n_in", "host_s_per_projection"))
+        waves = [row for row in rows if row["medium"] == "wave-optics" and row["n_out"] in grown["n_out"]]
+        waves = [row for row in waves if row["recovery"] == "intensity"]
+        mean = 0.5 * (n_in + n)
+        law = mean * np.log(mean)
+        axes.plot(n, law * np.exp(np.mean(np.log(host / law))), color="black", lw=1.0, ls="--")
+        axes.plot(*_line(waves, "floor_s_per_projection"), color=_MEDIA["wave-optics"], lw=1.0, ls=":")
+        axes.plot(n, host, color=_MEDIA["wave-optics"], marker="o", lw=1.8, ms=6)
+        axes.plot(*_line(waves, "device_frames_s_per_projection"), color="black", marker="D", mfc="white", lw=0, ms=6)
+        fits = (
+            f"n = n_out: wave-optics as n^{grown['exponent']:.2f}, n log n as n^{grown['n_log_n_exponent']:.2f}\n"
+            f"m = (n_in + n_out) / 2: m^{grown['mean_size_exponent']:.2f}, "
+            f"m log m as m^{grown['mean_size_n_log_n_exponent']:.2f}"
+        )
+        axes.text(0.03, 0.98, fits, transform=axes.transAxes, va="top", fontsize=10)
+    else:
+        axes.text(0.03, 0.98, "too few wave-optics rows for a fit", transform=axes.transAxes, va="top", fontsize=10)
+    axes.set(xscale="log", yscale="log")
+    axes.margins(y=0.12)
+    axes.set_title("How does cost grow?", fontsize=12)
+    axes.set_xlabel("outputs n = n_out\n(n_in = n_out; at most the 1,039,680 mirrors)")
+    axes.set_ylabel("time a projection [s]")
+    _grid(axes, "both")
+
+
+def _line(rows: Sequence[Row], key: str) -> tuple[list[float], list[float]]:
+    ordered = sorted(rows, key=lambda row: int(row["n_out"]))
+    return [row["n_out"] for row in ordered], [row[key] for row in ordered]
+
+
+def _legend(rows: Sequence[Row]) -> list[Line2D]:
+    media = [medium for medium in _MEDIA if any(row["medium"] == medium for row in rows)]
+    recoveries = [recovery for recovery in _MARKERS if any(row["recovery"] == recovery for row in rows)]
+    return [
+        *(Line2D([], [], color=_MEDIA[m], lw=4, label=f"host, {m} medium") for m in media),
+        *(Line2D([], [], color=_GREY, marker=_MARKERS[r], lw=0, label=r) for r in recoveries),
+        Line2D([], [], color="black", marker="D", mfc="white", lw=0, label="device: frames, simulated clock"),
+        Line2D([], [], color="black", marker="|", lw=0, ms=9, label="device: latency of the call's passes, too"),
+        Line2D([], [], color=_GREY, marker="x", lw=0, label="plain NumPy, no physics"),
+        Line2D([], [], color=_MEDIA["wave-optics"], lw=1.0, ls=":", label="its FFTs alone"),
+        Line2D([], [], color="black", lw=1.0, ls="--", label="m log m, scaled to the host's"),
+    ]
+
+
+def _colour(row: Row) -> str:
+    return _MEDIA.get(row["medium"], _GREY)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200) if low <= tick <= high]
+    axes.xaxis.set_major_locator(FixedLocator(ticks))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _grid(axes: Axes, which: str = "x") -> None:
+    axes.grid(axis="both" if which == "both" else "x", which="major", color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)

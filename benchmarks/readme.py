@@ -1,6 +1,7 @@
 """Tables of README.md, written from the result files: `python -m benchmarks.readme` in a checkout.
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`, NAME a file of benchmarks/results without `.json`.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`, NAME a file of benchmarks/results without `.json`; the
+lines that close `opu bench throughput` stand with its table.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ def filled(text: str) -> str:
 
 def _lines(name: str) -> str:
     document = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    header, rows = (plots_throughput if name == "throughput" else training).table(document)
+    speed = name == "throughput"
+    header, rows = (plots_throughput if speed else training).table(document)
     rule = "|" + " --- |" * len(header)
     lines = [f"| {' | '.join(cell or '—' for cell in row)} |" for row in (header, *rows)]
-    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+    closing = [f"\n{line}" for line in plots_throughput.summary(document)] if speed else []
+    return "\n".join([lines[0], rule, *lines[1:], *closing]) + "\n"
 
 
 def main() -> None:

@@ -183,9 +183,10 @@ class Opu(Device):
         self._require_open("project")
         x = self._checked_float(x)
         encoded = self.arm.dmd.encode(x)
-        y = np.empty((len(x), self.n_out), dtype=np.float32)
-        for part, start, end in self._while_still(encoded):
-            y[start:end] = self.recovery.project(part, self._frame_of(encoded, start))
+        parts = [
+            self.recovery.project(part, self._frame_of(encoded, start)) for part, start in self._while_still(encoded)
+        ]
+        y = parts[0] if len(parts) == 1 else np.concatenate([np.empty((0, self.n_out), np.float32), *parts])
         patterns = len(encoded.patterns)
         self._charge(patterns, self.recovery.frames_per_pattern * patterns)
         self._deliver(len(x))
@@ -194,8 +195,8 @@ class Opu(Device):
     def _frame_of(self, encoded: Encoded, vector: int) -> int:
         return self.ledger.frames + self.recovery.frames_per_pattern * int(encoded.first[vector])
 
-    def _while_still(self, encoded: Encoded) -> Iterator[tuple[Encoded, int, int]]:
-        """Parts of a batch during which the medium stands still, the medium moved to each: (part, first, end)."""
+    def _while_still(self, encoded: Encoded) -> Iterator[tuple[Encoded, int]]:
+        """Parts of a batch during which the medium stands still, the medium moved to each: (part, first vector)."""
         vectors = len(encoded.first) - 1
         frames = self.ledger.frames + self.recovery.frames_per_pattern * encoded.first[:-1]
         # A vector whose frames straddle a step of the drift is measured in the state of its first frame.
@@ -206,7 +207,7 @@ class Opu(Device):
             while end < vectors and steps[end] == steps[start]:
                 end += 1
             self.arm.move_to(self._time_s(int(frames[start])))
-            yield encoded if end - start == vectors else encoded.part(start, end), start, end
+            yield encoded if end - start == vectors else encoded.part(start, end), start
             start = end
 
     def intensity(self, b: NDArray[Any]) -> Counts:
@@ -249,7 +250,8 @@ class Opu(Device):
 
     def _photograph(self, patterns: NDArray[np.uint8], frame: int, out: Counts) -> None:
         """Counts [frame, output] of patterns without a reference arm."""
-        at_once = patterns_at_once(self.n_in, self.arm.medium.n_outputs, other_bytes=5 * 2**20)
+        medium = self.arm.medium
+        at_once = patterns_at_once(self.n_in, medium.n_outputs, batch=medium.batch, other_bytes=5 * 2**20)
         for start in range(0, len(patterns), at_once):
             chunk = patterns[start : start + at_once]
             on = inputs_on(chunk)

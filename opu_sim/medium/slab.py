@@ -58,6 +58,7 @@ class SlabMedium:
     """
 
     kind = "slab"
+    batch = 64  # as for wave-optics
 
     def __init__(
         self,

@@ -12,6 +12,7 @@ from opu_sim.medium.amplitudes import AmplitudeProduct
 from opu_sim.medium.drift import Drift
 from opu_sim.medium.transmission import (
     BEYOND_INPUTS,
+    PATTERNS_OF_A_PRODUCT,
     Field,
     Patterns,
     checked_illumination,
@@ -54,6 +55,7 @@ class StoredMedium:
     """
 
     kind = "stored"
+    batch = PATTERNS_OF_A_PRODUCT
 
     def __init__(
         self,

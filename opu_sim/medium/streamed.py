@@ -35,7 +35,6 @@ from opu_sim.rng import stream_key
 # Memory: 16 MiB a tile, at most 24 MiB for its part of the patterns and 24 MiB for a product on its way to the sum.
 _TILE_ENTRIES = 2**21
 _TILE_INPUTS = 2048
-_PATTERNS_AT_ONCE = 3072  # more are cut, and the entries made again for each part: 2 % of the time of its product
 _AMPLITUDE_INPUTS = 512  # of an amplitude product: it works on float64 copies
 
 # Few or sparse patterns: each entry is added, while it is in the first-level cache, to the patterns that show it.
@@ -65,6 +64,7 @@ class StreamedMedium:
     """
 
     kind = "streamed"
+    batch = 3072  # more are cut, and the entries made again for each part: 2 % of the time of its product
     step_s = math.inf
 
     def __init__(
@@ -122,8 +122,8 @@ class StreamedMedium:
             np.zeros((len(b), self.n_outputs), dtype=np.float32),
             np.zeros((len(b), self.n_outputs), dtype=np.float32),
         )
-        for first in range(0, len(b), _PATTERNS_AT_ONCE):
-            rows = slice(first, first + _PATTERNS_AT_ONCE)
+        for first in range(0, len(b), self.batch):
+            rows = slice(first, first + self.batch)
             part = b[rows]
             lit = np.flatnonzero(part.max(axis=0))
             few = np.count_nonzero(part) <= len(lit) * max(_FEW_ON, _SPARSE * len(part))

@@ -23,6 +23,9 @@ Patterns = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.complex64]
 BEYOND_INPUTS = 2**40
 """Column of `Medium.column(0)`: more than any DMD has mirrors."""
 
+PATTERNS_OF_A_PRODUCT = 512
+"""Many, because each product reads the whole matrix (41 instead of 512 patterns were measured 3 times slower)."""
+
 _ENTRIES_AT_ONCE = 2**22  # of `block_by_columns`: bounds the memory for the fields
 
 
@@ -38,6 +41,8 @@ class Medium(Protocol):
     n_in: int
     first_output: int
     n_outputs: int
+    batch: int
+    """Patterns of a call beyond which a larger call is not faster."""
     step_s: float
     """Time between knots, at which T changes; between them it stands still. math.inf: it never changes."""
 

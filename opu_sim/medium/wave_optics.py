@@ -17,7 +17,7 @@ several times side by side, so that they light the first plane. What that costs 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -72,6 +72,7 @@ class WaveOpticsMedium:
     """
 
     kind = "wave-optics"
+    batch = 64  # a pattern takes the same time in any company; few keep their fields in the cache
 
     def __init__(
         self,
@@ -159,10 +160,13 @@ class WaveOpticsMedium:
         """Fields [pattern, output] of sources [pattern, source], inputs first."""
         re = np.empty((len(sources), self.n_outputs), dtype=np.float32)
         im = np.empty_like(re)
+        ways = [_Way(self._masks[0]) for _ in self._memory]
+        passes = [self._passes(way, memory) for way, memory in zip(ways, self._memory, strict=True)]
 
         def whole_patterns(worker: int) -> None:
             for pattern in range(worker, len(sources), self._threads):
-                for transform, chunks in self._passes(sources[pattern], self._memory[worker], re[pattern], im[pattern]):
+                ways[worker].lead(sources[pattern], re[pattern], im[pattern])
+                for transform, chunks in passes[worker]:
                     for chunk in chunks:
                         transform(chunk)
 
@@ -170,7 +174,8 @@ class WaveOpticsMedium:
             self._share_out(whole_patterns)
             return re, im
         for pattern in range(len(sources)):
-            for transform, chunks in self._passes(sources[pattern], self._memory[0], re[pattern], im[pattern]):
+            ways[0].lead(sources[pattern], re[pattern], im[pattern])
+            for transform, chunks in passes[0]:
                 self._share_out(_in_turns(transform, chunks, self._threads))
         return re, im
 
@@ -181,41 +186,34 @@ class WaveOpticsMedium:
         else:
             list(self._pool.map(work, range(self._threads)))
 
-    def _passes(
-        self, sources: NDArray[Any], memory: NDArray[np.complex64], re: NDArray[np.float32], im: NDArray[np.float32]
-    ) -> Iterator[tuple[Transform, list[slice]]]:
-        """Passes of one pattern: what to do with a chunk of lines, and the chunks, which may be taken in any order.
+    def _passes(self, way: _Way, memory: NDArray[np.complex64]) -> list[tuple[Transform, list[slice]]]:
+        """Passes of a pattern: what to do with a chunk of lines, and the chunks, which may be taken in any order.
 
         Chunks are the same for any number of threads: a library may round a line otherwise among other lines.
         """
         planes, screens = self.planes, self.planes.screens
-        entrance = self._masks[0]
-        if np.iscomplexobj(sources):  # the kernel takes real ones
-            entrance, places = entrance.copy(), len(sources)
-            entrance[:, :places] *= sources
-            sources = np.ones(places, dtype=np.uint8)
         plane = memory[0].reshape(planes.first)
-        lit = math.ceil(entrance.size / planes.first[1])
 
         def enter(chunk: slice) -> None:
-            light_lines(sources, entrance, chunk.start, plane[chunk])
+            light_lines(way.sources, way.entrance, chunk.start, plane[chunk])
             fft_lines(plane[chunk])
 
-        yield enter, _chunks(lit, planes.first[1])
+        lit, before = math.ceil(self._masks[0].size / planes.first[1]), plane
+        passes: list[tuple[Transform, list[slice]]] = [(enter, _chunks(lit, planes.first[1]))]
         for number in range(1, screens):
             shape = planes.turned(number)
             lines, points = planes.stop if number == screens - 1 else shape
             turned = memory[number % 2].reshape(shape)
-            yield _scattering(plane, lit, turned, self._masks[number], points), _chunks(lines, shape[1])
-            plane, lit = turned, lines
+            passes.append((_scattering(before, lit, turned, self._masks[number], points), _chunks(lines, shape[1])))
+            before, lit = turned, lines
         camera = memory[screens % 2][: math.prod(planes.last)].reshape(planes.last)
 
         def arrive(chunk: slice) -> None:
-            turn_lines(plane.view(np.uint64), lit, chunk.start, camera[chunk].view(np.uint64))
+            turn_lines(before.view(np.uint64), lit, chunk.start, camera[chunk].view(np.uint64))
             fft_lines(camera[chunk])
-            read_outputs(camera[chunk], chunk.start, self.first_output + 1, re, im)
+            read_outputs(camera[chunk], chunk.start, self.first_output + 1, way.re, way.im)
 
-        yield arrive, _chunks(*planes.last)
+        return [*passes, (arrive, _chunks(*planes.last))]
 
     def column(self, index: int) -> Field:
         """Response [1, output] of a source beside the inputs, with the power of an input.
@@ -246,6 +244,21 @@ class WaveOpticsMedium:
     def matrix(self) -> NDArray[np.complex64]:
         """T [output, input]; errors as of `block`."""
         return whole_matrix(self)
+
+
+class _Way:
+    """Where a pattern's light comes from and goes to."""
+
+    def __init__(self, screen: Plane) -> None:
+        self._screen = screen
+
+    def lead(self, sources: NDArray[Any], re: NDArray[np.float32], im: NDArray[np.float32]) -> None:
+        """From these sources, behind the first screen, to these outputs."""
+        self.sources, self.entrance, self.re, self.im = sources, self._screen, re, im
+        if np.iscomplexobj(sources):  # the kernel takes real ones
+            self.entrance = self._screen.copy()
+            self.entrance[:, : len(sources)] *= sources
+            self.sources = np.ones(len(sources), dtype=np.uint8)
 
 
 def _scattering(plane: Plane, lit: int, turned: Plane, mask: Plane, points: int) -> Transform:

@@ -120,7 +120,8 @@ class AnchorRecovery:
         out = np.empty((len(encoded.first) - 1, imager.n_out), dtype=np.float32)
         views = imager.views(complement=True)
         frames = frames_at_once(imager.n_out, _CHUNK_BYTES, step=2)
-        at_once = patterns_at_once(imager.arm.n_in, imager.n_out, other_bytes=5 * frames * imager.n_out)
+        batch = imager.arm.medium.batch
+        at_once = patterns_at_once(imager.arm.n_in, imager.n_out, batch=batch, other_bytes=5 * frames * imager.n_out)
         for start, end in vector_chunks(encoded.first, at_once):
             p = int(encoded.first[start])
             patterns = encoded.patterns[p : encoded.first[end]]

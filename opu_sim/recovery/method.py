@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opu_sim.dmd import Encoded
+from opu_sim.medium.transmission import PATTERNS_OF_A_PRODUCT
 
-# Patterns propagated at once: many, because each product reads the whole matrix (41 instead of 512 patterns were
-# measured 3 times slower).
-PATTERNS_AT_ONCE = 512
-
-# Memory for the patterns propagated at once and what is made of them, unless a single one takes more.
+# Memory for the patterns propagated at once and what is made of them, unless a single one takes more; three times as
+# much for a medium that makes its entries anew for each call.
 CHUNK_BYTES = 128 * 2**20
 
 
@@ -60,21 +58,26 @@ class Recovery(Protocol):
         ...
 
 
-def patterns_at_once(n_in: int, n_out: int, *, bytes_an_output: int = 0, other_bytes: int = 0) -> int:
-    """Patterns to propagate at once: `PATTERNS_AT_ONCE`, or as many as `CHUNK_BYTES` hold; at least one.
+def patterns_at_once(
+    n_in: int, n_out: int, *, batch: int = PATTERNS_OF_A_PRODUCT, bytes_an_output: int = 0, other_bytes: int = 0
+) -> int:
+    """Patterns to propagate at once: `batch`, or as many as `CHUNK_BYTES` hold; at least one.
 
     A pattern takes 4 bytes an input, as float32 for matrix products, and 8 bytes an output for its field.
 
     Parameters
     ----------
     n_in, n_out : int
+    batch : int
+        What is worth propagating at once, see `Medium.batch`.
     bytes_an_output : int
         What else is kept of each pattern.
     other_bytes : int
         Beside the patterns: photons and counts of the frames worked on at once.
     """
+    budget = CHUNK_BYTES * (3 if batch > PATTERNS_OF_A_PRODUCT else 1) - other_bytes
     a_pattern = 4 * n_in + (8 + bytes_an_output) * (n_out + 2)
-    return max(min(PATTERNS_AT_ONCE, (CHUNK_BYTES - other_bytes) // a_pattern), 1)
+    return max(min(batch, budget // a_pattern), 1)
 
 
 def frames_at_once(pixels: int, chunk_bytes: int, step: int = 1) -> int:

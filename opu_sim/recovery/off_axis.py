@@ -329,6 +329,7 @@ class OffAxisRecovery:
         at_once = patterns_at_once(
             self.arm.n_in,
             self.arm.medium.n_outputs,
+            batch=self.arm.medium.batch,
             bytes_an_output=4,
             other_bytes=5 * self._frames_at_once * len(self._responsivity),
         )

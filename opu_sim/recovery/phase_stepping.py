@@ -144,7 +144,8 @@ class PhaseSteppingRecovery:
         n_in, n_out = self.imager.arm.n_in, self.imager.n_out
         out = np.empty((len(encoded.first) - 1, n_out), dtype=np.float32)
         frames_bytes = 5 * self._frames_at_once * n_out
-        at_once = patterns_at_once(n_in, n_out, bytes_an_output=4, other_bytes=frames_bytes)
+        batch = self.imager.arm.medium.batch
+        at_once = patterns_at_once(n_in, n_out, batch=batch, bytes_an_output=4, other_bytes=frames_bytes)
         for start, end in vector_chunks(encoded.first, at_once):
             p = encoded.first[start]
             part = encoded.part(start, end)

@@ -97,7 +97,7 @@ def test_device_list(opu: Opu) -> None:
     done = opu("device", "list")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["ideal", "light-in-the-loop", "lighton-aurora"]
+    assert [line.split()[0] for line in lines] == ["ideal", "light-in-the-loop", "lighton-aurora", "lighton-full-frame"]
     assert all(len(line.split()) > 5 for line in lines)
 
 
@@ -160,7 +160,11 @@ def test_bench_throughput(opu: Opu) -> None:
         (10, 2048, "anchor"),
         (10, 2048, "off-axis"),
         (1000, 1000, "intensity"),
+        (10000, 10000, "intensity"),
     ]
+    assert [row["floor_kind"] for row in shown["rows"]] == ["gemm", "gemm", "gemm", "fft"]
+    assert 0 < shown["startup_parts_s"]["imports"] < shown["startup_s"]
+    assert shown["cold_start_s"] is None
     for row in shown["rows"]:
         for key in ("host_s_per_projection", "device_s_per_projection", "floor_s_per_projection", "simulated_teraops"):
             assert row[key] > 0

@@ -91,6 +91,8 @@ def test_patterns_at_once(n_in: int, n_out: int, expected: int) -> None:
     assert patterns_at_once(n_in, n_out) == expected
     assert patterns_at_once(n_in, n_out, other_bytes=method.CHUNK_BYTES) == 1
     assert patterns_at_once(n_in, n_out, bytes_an_output=8) <= expected
+    assert patterns_at_once(n_in, n_out, batch=3) == min(expected, 3)
+    assert expected <= patterns_at_once(n_in, n_out, batch=3072) <= max(3 * expected + 2, 3072)
     assert expected == 1 or expected * (4 * n_in + 8 * (n_out + 2)) <= 2**27
 
 

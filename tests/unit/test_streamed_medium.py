@@ -19,7 +19,7 @@ def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streamed, "_TILE_ENTRIES", 600)
     monkeypatch.setattr(streamed, "_TILE_INPUTS", 30)
     monkeypatch.setattr(streamed, "_AMPLITUDE_INPUTS", 30)
-    monkeypatch.setattr(streamed, "_PATTERNS_AT_ONCE", 4)
+    monkeypatch.setattr(streamed.StreamedMedium, "batch", 4)
     monkeypatch.setattr(streamed, "_CHUNK_OUTPUTS", 16)
 
 
