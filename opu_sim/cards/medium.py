@@ -40,7 +40,7 @@ class MediumCard(Section):
     """slab, wave-optics: number of phase screens; 3 where left out. With lenses, two at least: two take a hop less, and
     leave the speckle patterns |T|^2 of neighbouring inputs alike but for a shift (see `WaveOpticsMedium`)."""
     oversampling: Annotated[float, Field(ge=0.25, le=64)] | None = None
-    """wave-optics: modes of the planes over inputs and outputs together; 3.25 where left out. The matrix is a block of a
+    """wave-optics: modes of a plane over inputs and outputs together; 3.25 where left out. The matrix is a block of a
     unitary one: for n inputs and n outputs its largest squared singular value is 4 (1 - 1 / (2 oversampling)) times
     the mean, where that of independent entries is 4 times."""
     screen_gap_um: Positive | None = None

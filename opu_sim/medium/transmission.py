@@ -7,6 +7,7 @@ al. 2010, arXiv 0910.5436, measured it). The device multiplies it by the field o
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,6 +26,8 @@ BEYOND_INPUTS = 2**40
 
 PATTERNS_OF_A_PRODUCT = 512
 """Many, because each product reads the whole matrix (41 instead of 512 patterns were measured 3 times slower)."""
+
+_CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")  # Linux control groups, version 2
 
 _ENTRIES_AT_ONCE = 2**22  # of `block_by_columns`: bounds the memory for the fields
 
@@ -116,8 +119,13 @@ def no_drift(step: int) -> None:
 
 
 def half_of_memory() -> float:
-    """What a medium may take of this computer's memory [bytes]."""
-    return 0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """What a medium may take [bytes]: half of this computer's memory, or of what its container allows it."""
+    memory = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    try:
+        limit = _CONTAINER_LIMIT.read_text(encoding="ascii").strip()
+    except OSError:  # no such limit on this system
+        limit = "max"
+    return 0.5 * (memory if limit == "max" else min(memory, float(limit)))
 
 
 def stored_bytes(n_in: int, n_outputs: int, copies: int = 1) -> float:

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ncx2
 
 from opu_sim.recovery.reference import ReferenceArm
 from opu_sim.recovery.tiles import HologramTile
@@ -121,6 +120,8 @@ class OffAxisNoise:
         freedom. Above some 1e-4 the closed forms no longer hold: the charge lost is of the order of the charge itself,
         not of its noise.
         """
+        from scipy.stats import ncx2  # takes a third of a second to import, which other recoveries need not wait for
+
         z, level_e = self.tile.order_zero, self.reference.level_e
         # Weaker light than this, 4 sd of which are 4 % of the amplitude, does not count.
         half = np.maximum(0.5 * self._signal_e(inputs_on) / z, 1e-4 * level_e)

@@ -1,13 +1,17 @@
 """Which medium a shape gets where the card leaves it open."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from opu_sim import load_device
+from opu_sim import DeviceError, load_device
 from opu_sim.cards import load_card
-from opu_sim.medium import make_medium
+from opu_sim.medium import make_medium, transmission
 from opu_sim.medium.choice import choose, options
 from opu_sim.medium.planes import Planes
+from opu_sim.medium.transmission import half_of_memory
 
 CARD = load_card("lighton-aurora")
 GIB = 2.0**30
@@ -57,3 +61,16 @@ def test_a_card_has_its_way_and_an_open_one_says_what_it_got() -> None:
     stored = load_device("lighton-aurora", n_in=20, n_out=30, **{"medium.kind": "stored"})
     assert chosen.report()["medium"] == "stored"
     assert np.array_equal(chosen.matrix(), stored.matrix())
+
+
+def test_a_container_s_limit_counts_as_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = 0.5 * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(transmission, "_CONTAINER_LIMIT", limit)
+    assert half_of_memory() == whole  # no control groups
+    limit.write_text("max\n")
+    assert half_of_memory() == whole
+    limit.write_text(f"{2**28}\n")
+    assert half_of_memory() == 2**27
+    with pytest.raises(DeviceError, match=r"takes 0\.7 GiB; allowed: 0\.1 GiB"):
+        load_device("lighton-aurora", n_in=10_000, n_out=10_000, **{"medium.kind": "stored"})
