@@ -472,6 +472,6 @@ def test_no_key_is_missing() -> None:
         for key, field in model.model_fields.items()
         if field.default is None
     }
-    screens = {key for key in optional if key.startswith(("medium.screen", "medium.grid", "medium.lit"))}
+    screens = {key for key in optional if key.startswith(("medium.screen", "medium.grid", "medium.lit", "medium.over"))}
     assert optional - screens - something_else <= set(ON)
     assert set(ON) == set(TOUCHES) == set(LAWS)
