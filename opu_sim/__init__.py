@@ -5,6 +5,7 @@
 - `speckle`, `imaging`, `camera/`: grains on pixels, where the outputs lie, photons to counts
 - `recovery/`: linear projections from intensities, by anchors or by a reference beam
 - `power`: the frame's clock, watts, the ledger
+- `microring/`: the other photonic route, a silicon weight bank: rings, receivers, clock
 - `exposure`, `reference_arm`, `mirrors`, `grabber`: levels of light, a steady reference, and what goes wrong
 - `projector`, `opu`, `device`: what all devices share; what `project` does, step by step; `load_device`
 - `rng`, `_kernels`: named random streams; the numba loops
@@ -18,7 +19,7 @@ from opu_sim.errors import ConfigError, DeviceError, DeviceWarning
 
 if TYPE_CHECKING:
     from opu_sim.camera import Camera
-    from opu_sim.device import Ideal, Opu, Projector, load_device
+    from opu_sim.device import Ideal, MicroringBank, Opu, Projector, load_device
     from opu_sim.power import Ledger
 
 # Read when numba starts its threads: idle ones that spin would slow down BLAS, which has threads of its own (an
@@ -35,6 +36,7 @@ __all__ = [
     "DeviceWarning",
     "Ideal",
     "Ledger",
+    "MicroringBank",
     "Opu",
     "Projector",
     "load_device",

@@ -6,9 +6,10 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from opu_sim.cards import DeviceCard, OpuCard, figures
+from opu_sim.cards import DeviceCard, MicroringCard, OpuCard, figures
 from opu_sim.dmd import Dmd
 from opu_sim.medium.memory_effect import memory_range_rad
+from opu_sim.microring.budget import bank_budget
 from opu_sim.output_grid import output_capacity
 from opu_sim.power import FrameClock, PowerBudget, teraops_peak
 from opu_sim.recovery.tiles import MODES
@@ -29,6 +30,8 @@ def budget(card: DeviceCard) -> dict[str, Any]:
         "figures": figures_,
         "card": card.model_dump(mode="json"),
     }
+    if isinstance(card, MicroringCard):
+        document |= bank_budget(card)
     if isinstance(card, OpuCard):
         default = FrameClock(card, card.camera.roi_rows or card.camera.rows)
         full = FrameClock(card, card.camera.rows)

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from opu_sim.camera import Counts
-from opu_sim.cards import IdealCard, OpuCard, load_card
+from opu_sim.cards import DeviceCard, IdealCard, MicroringCard, OpuCard, load_card
 from opu_sim.errors import ConfigError, DeviceError
 from opu_sim.medium import StoredMedium
+from opu_sim.microring.processor import MicroringBank
 from opu_sim.opu import Opu
 from opu_sim.projector import Device, Projector
 
-__all__ = ["Ideal", "Opu", "Projector", "load_device"]
+__all__ = ["Ideal", "MicroringBank", "Opu", "Projector", "load_device"]
 
 
 class Ideal(Device):
@@ -48,8 +49,8 @@ class Ideal(Device):
 
 
 def load_device(
-    card: str | Path | OpuCard | IdealCard, *, n_in: int, n_out: int, seed: int = 0, **overrides: Any
-) -> Opu | Ideal:
+    card: str | Path | DeviceCard, *, n_in: int, n_out: int, seed: int = 0, **overrides: Any
+) -> Opu | MicroringBank | Ideal:
     """Device of a shipped name, a TOML path or a card.
 
     Parameters
@@ -71,9 +72,11 @@ def load_device(
     for name, value in (("n_in", n_in), ("n_out", n_out)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ConfigError(f"{name} = {value!r}: must be an integer >= 1")
-    if isinstance(card, OpuCard | IdealCard):
+    if isinstance(card, OpuCard | MicroringCard | IdealCard):
         if overrides:
             raise ConfigError("overrides go with a name or a path, not with a card object")
     else:
         card = load_card(card, overrides)
+    if isinstance(card, MicroringCard):
+        return MicroringBank(card, n_in, n_out, seed)
     return Opu(card, n_in, n_out, seed) if isinstance(card, OpuCard) else Ideal(card, n_in, n_out, seed)

@@ -11,6 +11,7 @@ from opu_sim.cards.dmd import DmdCard
 from opu_sim.cards.files import device_names, figures, load_camera_card, load_card
 from opu_sim.cards.laser import LaserCard
 from opu_sim.cards.medium import MediumCard
+from opu_sim.cards.microring import MicroringCard
 from opu_sim.cards.operation import FaultsCard, PowerCard, TimingCard
 from opu_sim.cards.recovery import RecoveryCard
 
@@ -23,6 +24,7 @@ __all__ = [
     "IdealCard",
     "LaserCard",
     "MediumCard",
+    "MicroringCard",
     "OpuCard",
     "PowerCard",
     "RecoveryCard",

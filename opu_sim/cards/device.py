@@ -10,6 +10,7 @@ from opu_sim.cards.camera import CameraCard
 from opu_sim.cards.dmd import DmdCard
 from opu_sim.cards.laser import LaserCard
 from opu_sim.cards.medium import MediumCard
+from opu_sim.cards.microring import MicroringCard
 from opu_sim.cards.operation import FaultsCard, PowerCard, TimingCard
 from opu_sim.cards.quantities import Sources
 from opu_sim.cards.recovery import RecoveryCard
@@ -75,4 +76,4 @@ class IdealCard(Section):
     sources: Sources = Field(default_factory=dict)
 
 
-DeviceCard = OpuCard | IdealCard
+DeviceCard = OpuCard | MicroringCard | IdealCard

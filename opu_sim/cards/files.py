@@ -10,10 +10,11 @@ import numpy as np
 
 from opu_sim.cards.camera import CameraCard, CameraFile
 from opu_sim.cards.device import DeviceCard, IdealCard, OpuCard
+from opu_sim.cards.microring import MicroringCard
 from opu_sim.config import Table, find_toml, merged, nested, read_toml, refused, shipped_names, shown, validated
 from opu_sim.errors import ConfigError
 
-_KINDS: dict[str, type[OpuCard] | type[IdealCard]] = {"opu": OpuCard, "ideal": IdealCard}
+_KINDS: dict[str, type[DeviceCard]] = {"opu": OpuCard, "microring": MicroringCard, "ideal": IdealCard}
 
 
 def load_card(name: str | Path, overrides: Mapping[str, Any] | None = None) -> DeviceCard:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opu_sim.cards import DeviceCard, OpuCard
-from opu_sim.device import Ideal, Opu, load_device
+from opu_sim.device import Ideal, MicroringBank, Opu, load_device
 from opu_sim.errors import DeviceError
 from opu_sim.self_test.probe import FEWEST_OUTPUTS
 
@@ -12,7 +12,7 @@ N_IN, N_OUT = 256, 2048
 
 def device_to_test(
     card: DeviceCard, *, n_in: int | None = None, n_out: int | None = None, seed: int = 0
-) -> tuple[Opu | Ideal, list[str]]:
+) -> tuple[Opu | MicroringBank | Ideal, list[str]]:
     """Device of the card, 256 inputs to 2048 outputs unless stated, fewer where it has no room for these.
 
     Returns

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from opu_sim.cards import OpuCard
+from opu_sim.cards import MicroringCard, OpuCard
 from opu_sim.dmd.encoding_table import EncodingFigures, encoding_table
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,8 @@ PARTS = ("Formula", "Source", "Key", "Test")
 
 SECTIONS: dict[str, type[BaseModel]] = {
     name: field.annotation
-    for name, field in OpuCard.model_fields.items()
+    for card in (OpuCard, MicroringCard)
+    for name, field in card.model_fields.items()
     if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
 }
 KEYS = {f"{section}.{key}" for section, model in SECTIONS.items() for key in model.model_fields} | {"fidelity"}
