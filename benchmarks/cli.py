@@ -272,6 +272,45 @@ def bench_tradeoffs(
         raise typer.Exit(1)
 
 
+@app.command(
+    epilog="Example: opu reproduce graphs --quick\n\n"
+    "Without --seeds or --quick the table is made from the stored results. Exit status 1 if a claim does not hold, "
+    "except with --quick, whose two seeds decide little."
+)
+def reproduce(
+    system: Annotated[str, typer.Argument(help="Published system: mnist or graphs.")],
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Train again with seeds 0 .. N-1 of each method.", show_default=False)
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Train again, a short version: two seeds, for MNIST one epoch.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where results are written and read; runs/reproduce for new ones.", show_default=False),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Published training results beside ours: figure, source and tag, mean and spread over seeds, verdict."""
+    from benchmarks import console
+    from benchmarks import reproduce as reproduction
+
+    again = quick or seeds is not None
+    folder = out or (Path("runs") / "reproduce" if again else reproduction.RESULTS)
+    if again:
+        reproduction.make(system, folder, seeds=seeds, quick=quick, progress=console.note)
+    document = reproduction.document(system, folder, quick=quick)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        short = ", a short version" if quick else ""
+        console.table(*reproduction.table(document), title=f"{document['title']}{short}", fold=False)
+        console.table(*reproduction.criteria_table(document), fold=False)
+        console.note(document["conventions"])
+    if not document["pass"] and not quick:
+        raise typer.Exit(1)
+
+
 def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:
     from benchmarks import console
 

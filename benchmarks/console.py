@@ -105,15 +105,18 @@ def training_table(result: dict[str, Any], folder: Path) -> None:
         for part in ("train", "validation", "test")
         if metrics[part]
     ]
+    if "selected_epoch" in result:
+        rows.append(["  with the weights of epoch (best validation)", str(result["selected_epoch"])])
     rows.append(["alignment to backpropagation", ", ".join(f"{cosine:.2f}" for cosine in result["alignment"])])
     if device["device_s"]:
         rows += [
-            ["device, medium simulated", f"{device['name']}, {device['medium']}"],
+            ["device", device["name"]],
+            *([["  medium simulated", device["medium"]]] if "medium" in device else []),
             ["  projections, frames", f"{device['projections']:,}, {device['frames']:,}"],
-            ["  device time (simulated)", f"{device['device_s']:.1f} s"],
+            ["  device time (simulated)", _seconds(device["device_s"])],
             ["  power, energy", f"{device['watts']:.1f} W, {device['joules']:.4g} J"],
-            ["  TeraOPS peak (2 x mirrors x pixels x full rate)", f"{device['teraops_peak']:.0f}"],
-            ["  TeraOPS optical (2 x mirrors x pixels x frames)", f"{device['teraops_optical']:.0f}"],
+            ["  TeraOPS peak (all of the device, at full rate)", f"{device['teraops_peak']:.0f}"],
+            ["  TeraOPS optical (what light did in the frames)", f"{device['teraops_optical']:.3g}"],
             ["  TeraOPS delivered (2 x n_in x n_out)", f"{device['teraops_delivered']:.3g}"],
             ["  utilisation (delivered / peak)", f"{device['utilisation']:.3g}"],
             ["  joules an op delivered", f"{device['joules_per_op']:.3g} J"],
@@ -132,14 +135,21 @@ def training_table(result: dict[str, Any], folder: Path) -> None:
 
 def device_tables(document: dict[str, Any]) -> None:
     """`opu device show`: headline, stages, and every figure of the card with its source."""
-    rate = document["frame_rate_hz"]
+    rate, bank = document["frame_rate_hz"], document.get("bank")
+    parts = "2 x rows x columns x symbol rate" if bank else "2 x mirrors x pixels x full-frame rate"
     head = [
-        ["TeraOPS peak (2 x mirrors x pixels x full-frame rate)", f"{document['teraops_peak']:.0f}"],
+        [f"TeraOPS peak ({parts})", f"{document['teraops_peak']:.0f}"],
         ["watts", f"{document['watts']:.1f}"],
         ["TeraOPS a watt", f"{document['teraops_per_watt']:.1f}"],
-        ["frame rate, default region of interest", f"{rate['default']:.0f} Hz"],
-        ["frame rate, full frame", f"{rate['full']:.0f} Hz"],
     ]
+    if bank:
+        head.append(["symbol rate", f"{1e-9 * rate['default']:g} GHz"])
+        head += [[key.replace("_", " "), f"{value:.4g}"] for key, value in bank.items()]
+    else:
+        head += [
+            ["frame rate, default region of interest", f"{rate['default']:.0f} Hz"],
+            ["frame rate, full frame", f"{rate['full']:.0f} Hz"],
+        ]
     optics = document["optics"]
     if optics:
         head += [
@@ -156,7 +166,7 @@ def device_tables(document: dict[str, Any]) -> None:
     table([document["name"], "derived from the parts"], head)
     stages = document["stages"]
     if stages:
-        rows = [[s["name"], f"{s['watts']:.2f}", f"{1e6 * s['seconds']:.1f}", s["source"]] for s in stages]
+        rows = [[s["name"], f"{s['watts']:.2f}", f"{1e6 * s['seconds']:.4g}", s["source"]] for s in stages]
         table(["stage", "W", "us a frame (stages overlap)", "source"], rows)
     figures = [[f["key"], f"{f['value']:g}", f["source"] or "not stated"] for f in document["figures"]]
     if figures:
@@ -184,3 +194,7 @@ def _figure(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.1e}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1.0 else f"{seconds:.3g} s"

@@ -1,7 +1,7 @@
 """Tables of README.md, written from the result files: `python -m benchmarks.readme` in a checkout.
 
-A table stands between `<!-- table NAME -->` and `<!-- end -->`, NAME a file of benchmarks/results without `.json`; the
-lines that close `opu bench throughput` stand with its table.
+A table stands between `<!-- table NAME -->` and `<!-- end -->`, NAME a file of benchmarks/results without `.json`, or
+`reproduce-` and a published system; the lines that close `opu bench throughput` stand with its table.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks import plots_throughput, training
+from benchmarks import plots_throughput, reproduce, training
 
 ROOT = Path(__file__).resolve().parent.parent
 _TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -23,9 +23,12 @@ def filled(text: str) -> str:
 
 
 def _lines(name: str) -> str:
-    document = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
     speed = name == "throughput"
-    header, rows = (plots_throughput if speed else training).table(document)
+    if name.startswith("reproduce-"):
+        header, rows = reproduce.table(reproduce.document(name.removeprefix("reproduce-")))
+    else:
+        document = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        header, rows = (plots_throughput if speed else training).table(document)
     rule = "|" + " --- |" * len(header)
     lines = [f"| {' | '.join(cell or '—' for cell in row)} |" for row in (header, *rows)]
     closing = [f"\n{line}" for line in plots_throughput.summary(document)] if speed else []

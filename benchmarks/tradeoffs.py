@@ -377,7 +377,7 @@ def _train(experiment: Experiment, data: Dataset) -> dict[str, Any]:
         photons = float(arm.brightness(np.array([device.n_in // 2]))[0]) * arm.photons_per_intensity
         predicted = getattr(device, "snr", None)
         return {
-            "accuracy": trainer.evaluate(data.test_x, data.test_y)["accuracy"],
+            "accuracy": trainer.evaluate("test")["accuracy"],
             "alignment": trainer.progress.alignment,
             "device": device.report(),
             "passes": device.ledger.passes,

@@ -10,12 +10,13 @@ import numpy as np
 
 from dfa import provenance
 from dfa.config import METHODS, load_experiment
-from dfa.data import load_dataset
+from dfa.task import load_data
 from dfa.trainer import Trainer
 
 CONVENTIONS = (
-    "accuracy: test set after the last epoch, mean and sample standard deviation over seeds. host_s_per_epoch: wall "
-    "clock of this program on one epoch's training steps, median over all epochs of all seeds; the methods take turns, "
+    "accuracy: test set, of the weights that trainer.selection says (the last epoch's, or those of the first epoch "
+    "with the best validation accuracy), mean and sample standard deviation over seeds. host_s_per_epoch: wall clock "
+    "of this program on one epoch's training steps, median over all epochs of all seeds; the methods take turns, "
     "epoch by epoch, in one process. optical_over_digital_epoch: odfa over dfa, ratio of each pair of epochs, median "
     "[min, max]; the first pair, which loads kernels, is left out. device figures: simulated, of seed 0; one op is one "
     "multiplication or one addition, TeraOPS delivered = 2 n_in n_out a projection over device time."
@@ -28,17 +29,21 @@ def measure(
     """Train every method with seeds 0 .. seeds - 1 in this process; the JSON document of `opu bench training`."""
     resolved = load_experiment(experiment, settings=settings)
     origin = provenance.collect(config_sha256=resolved.sha256, started_at=provenance.now())
+    trainers = {method: load_experiment(experiment, method=method, settings=settings).trainer for method in METHODS}
     runs = []
     for seed in range(seeds):
         if progress is not None:
             progress(f"{experiment}: seed {seed} of {seeds}")
         runs.append(_train_in_turns(experiment, seed, settings))
-    pairs = [(o, d) for run in runs for o, d in zip(run["odfa"]["host_s"], run["dfa"]["host_s"], strict=True)]
+    pairs = [(o, d) for run in runs for o, d in zip(run["odfa"]["host_s"], run["dfa"]["host_s"], strict=False)]
     ratios = [optical / digital for optical, digital in pairs][1:] or [pairs[0][0] / pairs[0][1]]
     return {
         "experiment": resolved.table(),
         "seeds": seeds,
-        "rows": [_row(method, [run[method] for run in runs]) for method in METHODS],
+        "rows": [
+            {**_row(method, [run[method] for run in runs]), "trainer": trainers[method].model_dump(mode="json")}
+            for method in METHODS
+        ],
         "optical_over_digital_epoch": {
             "median": float(np.median(ratios)),
             "min": min(ratios),
@@ -52,13 +57,13 @@ def measure(
 
 def _train_in_turns(experiment: str, seed: int, settings: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     resolved = {m: load_experiment(experiment, method=m, seed=seed, settings=settings) for m in METHODS}
-    shared = resolved["bp"].data
-    data = load_dataset(shared.name, validation=shared.validation, seed=seed)
+    data = load_data(resolved["bp"])
     with ExitStack() as stack:
         trainers = {m: stack.enter_context(Trainer(e, data=data)) for m, e in resolved.items()}
-        for _ in range(resolved["bp"].trainer.epochs):
+        for epoch in range(max(trainer.experiment.trainer.epochs for trainer in trainers.values())):
             for trainer in trainers.values():
-                trainer.fit_epoch()
+                if epoch < trainer.experiment.trainer.epochs:
+                    trainer.fit_epoch()
         return {method: _outcome(trainer) for method, trainer in trainers.items()}
 
 
@@ -66,7 +71,7 @@ def _outcome(trainer: Trainer) -> dict[str, Any]:
     projector = trainer.feedback.projector
     history = trainer.progress.history
     return {
-        "accuracy": trainer.evaluate(trainer.data.test_x, trainer.data.test_y)["accuracy"],
+        "accuracy": trainer.metrics()["test"]["accuracy"],
         "alignment": trainer.progress.alignment,
         "host_s": np.diff([0.0, *(row["host_s"] for row in history)]).tolist(),
         "device": projector.report() if projector is not None and projector.ledger.device_s else None,

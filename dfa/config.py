@@ -6,10 +6,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import tomli_w
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from opu_sim.cards import load_card
 from opu_sim.config import Section, find_toml, merged, nested, read_toml, refused, shipped_names, validated
@@ -19,10 +19,17 @@ Method = Literal["bp", "dfa", "dfa-ternary", "odfa", "shallow"]
 
 
 class ModelConfig(Section):
-    """Multilayer perceptron."""
+    """Multilayer perceptron, or graph convolution network (GCN) with as many layers."""
 
+    kind: Literal["mlp", "gcn"] = "mlp"
     hidden: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     activation: Literal["relu", "tanh"] = "relu"
+
+    @model_validator(mode="after")
+    def _activation_of_the_kind(self) -> Self:
+        if self.kind == "gcn" and self.activation != "relu":
+            raise ValueError(f"activation = {self.activation!r}: must be 'relu' for a gcn")
+        return self
 
 
 class DataConfig(Section):
@@ -43,6 +50,11 @@ class TrainerConfig(Section):
     beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    """L2 coefficient: of all parameters of an mlp, of a gcn's first weights."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of the inputs of each layer of a gcn that is set to 0 in training."""
+    selection: Literal["last", "best-validation"] = "last"
+    """Whose weights are reported: the last epoch's, or the first's of those with the best validation accuracy."""
     loss: Literal["softmax_cross_entropy", "mean_squared_error"] = "softmax_cross_entropy"
     error_encoding: Literal["ternary", "bit-planes"] = "ternary"
     """What odfa sends to the device."""
@@ -65,6 +77,14 @@ class Experiment(Section):
     data: DataConfig
     trainer: TrainerConfig
     device: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _settings_that_the_model_has(self) -> Self:
+        if self.model.kind == "mlp" and self.trainer.dropout:
+            raise ValueError(f"trainer.dropout = {self.trainer.dropout:g}: must be 0 for an mlp, which has none")
+        if self.trainer.selection == "best-validation" and not self.data.validation:
+            raise ValueError("data.validation = 0: must be >= 1 where trainer.selection is 'best-validation'")
+        return self
 
     @property
     def device_name(self) -> str:
@@ -106,6 +126,9 @@ def load_experiment(
 ) -> Experiment:
     """Experiment of a shipped name or a TOML file, with the command line's changes on top.
 
+    A file's tables `[methods.bp]`, `[methods.dfa]`, ... hold settings of `[trainer]` that a method wants otherwise;
+    those of the chosen method are laid over it, below the command line's, and the experiment keeps no trace of them.
+
     Parameters
     ----------
     settings : mapping of dotted keys below model., data., trainer. or device.
@@ -130,7 +153,12 @@ def load_experiment(
     changes.update({key: value for key, value in (("method", method), ("seed", seed)) if value is not None})
     if method is not None and method not in METHODS:
         raise refused(f"--method {method!r}: must be one of {', '.join(METHODS)}")
+    own = table.pop("methods", {})
     experiment = validated(Experiment, merged(table, changes), str(path))
+    trainers = _trainers_by_method(own, table["trainer"], path)
+    if experiment.method in trainers:
+        table["trainer"] = trainers[experiment.method]
+        experiment = validated(Experiment, merged(table, changes), str(path))
     if not isinstance(experiment.device.get("name"), str):
         raise refused(f"{path}: device.name: missing; it names the device card")
     # A user's card may lie beside the experiment; its full path then lets config.toml run again from anywhere.
@@ -139,6 +167,22 @@ def load_experiment(
         experiment = experiment.model_copy(update={"device": experiment.device | {"name": str(card.resolve())}})
     load_card(experiment.device_name, flattened(experiment.device_overrides))
     return experiment
+
+
+def _trainers_by_method(own: Any, trainer: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """`[trainer]` with the settings of each method that has a table of its own, all of them checked."""
+    if not isinstance(own, Mapping):
+        raise refused(f"{path}: methods = {own!r}: must be a table")
+    trainers = {}
+    for method, settings in own.items():
+        where = f"methods.{method}"
+        if method not in METHODS:
+            raise refused(f"{path}: {where}: unknown key; must be one of {', '.join(METHODS)}")
+        if not isinstance(settings, Mapping):
+            raise refused(f"{path}: {where} = {settings!r}: must be a table of trainer's settings")
+        trainers[method] = merged(trainer, settings)
+        validated(TrainerConfig, trainers[method], f"{path}: {where}")
+    return trainers
 
 
 def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 Three environment variables say where files are:
 
-- `OPU_DATA_DIR`: a local folder with `mnist/` and `fashion-mnist/`, four IDX files in each; when set, data
-  sets are read from there and from nowhere else.
+- `OPU_DATA_DIR`: a local folder with `mnist/` and `fashion-mnist/`, four IDX files in each, and `planetoid/` with a
+  `.npz` a graph (see `dfa.planetoid`); when set, data sets are read from there and from nowhere else.
 - `OPU_CACHE_DIR`: where `fetch` puts files and `load_dataset` looks for them; by default the user's cache.
 - `OPU_DATA_URL`: a mirror of that same layout, asked by `fetch` in place of the public homes.
 """
@@ -53,7 +53,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a data set comes from; `files` maps a file name to its SHA-256, empty for an embedded one."""
+    """Where a data set comes from; `files` maps a file name to its SHA-256, empty for an embedded one.
+
+    `folder` is the one below the data folder, the name where it is empty. Files without `urls` have to be provided.
+    """
 
     name: str
     description: str
@@ -61,6 +64,8 @@ class Source:
     urls: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     classes: int = 10
+    folder: str = ""
+    is_graph: bool = False
 
 
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"
@@ -96,6 +101,25 @@ SOURCES: dict[str, Source] = {
             TEST_LABELS: "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
         },
     ),
+    # The Planetoid files are pickles, which this program does not read: their contents as plain arrays.
+    "cora": Source(
+        name="cora",
+        description="citation graph, 2,708 papers, 5,278 edges, 1,433 words, 7 classes, Planetoid split",
+        licence="MIT (Planetoid)",
+        files={"cora.npz": "0db411fafc63f6339899881e49bd59a7a94720491e139b74de1b0bd35f9d1988"},
+        classes=7,
+        folder="planetoid",
+        is_graph=True,
+    ),
+    "citeseer": Source(
+        name="citeseer",
+        description="citation graph, 3,327 papers, 4,552 edges, 3,703 words, 6 classes, Planetoid split",
+        licence="MIT (Planetoid)",
+        files={"citeseer.npz": "4dab0ecda71a9de4bfe266651371b9d66711e9621b98f4613ce5de344a7b338c"},
+        classes=6,
+        folder="planetoid",
+        is_graph=True,
+    ),
 }
 
 
@@ -114,14 +138,23 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("opu-sim"))
 
 
-def _folder(name: str) -> Path:
-    return Path(os.environ.get("OPU_DATA_DIR") or cache_folder()) / name
+def _folder(source: Source) -> Path:
+    return Path(os.environ.get("OPU_DATA_DIR") or cache_folder()) / (source.folder or source.name)
 
 
-def _path(source: Source, file: str) -> Path:
-    path = _folder(source.name) / file
+def source_file(source: Source, file: str) -> Path:
+    """Path of a data set's file.
+
+    Raises
+    ------
+    ConfigError
+        It is not there; the line says what to do.
+    """
+    path = _folder(source) / file
     if not path.is_file():
         fetching = f"run `opu data fetch {source.name}` or set OPU_DATA_DIR"
+        if not source.urls:
+            fetching = "this data set has to be provided: set OPU_DATA_DIR"
         remedy = "OPU_DATA_DIR is set, so it must be there" if os.environ.get("OPU_DATA_DIR") else fetching
         raise ConfigError(f"{path}: no such file; {remedy}")
     return path
@@ -129,10 +162,10 @@ def _path(source: Source, file: str) -> Path:
 
 def catalogue() -> list[tuple[Source, str]]:
     """Every data set, and where it would be read from now: `embedded`, its folder, or why there is none."""
-    local = os.environ.get("OPU_DATA_DIR")
-    missing, lines = f"not in {local}" if local else "not fetched", []
+    local, lines = os.environ.get("OPU_DATA_DIR"), []
     for source in SOURCES.values():
-        folder = _folder(source.name)
+        folder = _folder(source)
+        missing = f"not in {local}" if local else "not fetched" if source.urls else "to be provided in OPU_DATA_DIR"
         there = all((folder / file).is_file() for file in source.files)
         lines.append((source, "embedded" if not source.files else str(folder) if there else missing))
     return lines
@@ -147,12 +180,18 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     source = _source(name)
     if not source.files:
         raise ConfigError(f"{name}: nothing to fetch, this data set comes with scikit-learn")
+    mirror = os.environ.get("OPU_DATA_URL")
+    if not (mirror or source.urls):
+        raise ConfigError(
+            f"{name}: no public home is known; provide {', '.join(source.files)} in a folder {source.folder}/ of "
+            "OPU_DATA_DIR"
+        )
     import pooch
 
     pooch.get_logger().setLevel("WARNING")
-    mirror = os.environ.get("OPU_DATA_URL")
-    bases = (f"{mirror.rstrip('/')}/{name}/",) if mirror else source.urls
-    folder = cache_folder() / name
+    home = source.folder or name
+    bases = (f"{mirror.rstrip('/')}/{home}/",) if mirror else source.urls
+    folder = cache_folder() / home
     # HTTPDownloader and not pooch's choice: an ftp: or doi: mirror is then refused like any other failure.
     get = pooch.HTTPDownloader(chunk_size=1 << 16, timeout=30)
     for file, sha256 in source.files.items():
@@ -207,6 +246,8 @@ def load_dataset(name: str, *, validation: int, seed: int) -> Dataset:
         Unknown data set, `validation` out of range, or a file that is missing or damaged.
     """
     source = _source(name)
+    if source.is_graph:
+        raise ConfigError(f"{name}: is a graph, expected labelled samples")
     x, y, test_x, test_y = _digits() if name == "digits" else _idx_files(source)
     if not 0 <= validation < len(y):
         raise ConfigError(f"validation = {validation}: must be 0 to {len(y) - 1} for {name}")
@@ -247,7 +288,7 @@ def _digits() -> _Parts:
 def _idx_files(source: Source) -> _Parts:
     parts: list[tuple[NDArray[np.uint8], NDArray[np.int64]]] = []
     for image_file, label_file in ((TRAIN_IMAGES, TRAIN_LABELS), (TEST_IMAGES, TEST_LABELS)):
-        image_path, label_path = _path(source, image_file), _path(source, label_file)
+        image_path, label_path = source_file(source, image_file), source_file(source, label_file)
         images, labels = read_idx(image_path, dimensions=3), read_idx(label_path, dimensions=1)
         if len(images) != len(labels):
             raise ConfigError(f"{label_path}: {len(labels)} labels, expected {len(images)}, one per image")

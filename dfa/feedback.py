@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dfa.config import Experiment, flattened
-from dfa.network import MLP
+from dfa.model import Model
 from opu_sim import Projector, load_device
 
 Array = NDArray[np.float32]
@@ -60,42 +60,43 @@ def ternarised(error: Array, threshold: float, magnitudes: Literal["one", "two"]
 class Feedback:
     """Fills a network's gradients from the output error, by the experiment's method.
 
-    The projector's entries have variance 1 / n_in; a layer of width w gets them times gain * sqrt(n_in / w), so
-    that its feedback matrix has the spread that the output weights have at initialisation (1 / sqrt w): DFA
+    The projector's entries have variance 1 / n_in; a feedback point of width w gets them times gain * sqrt(n_in / w),
+    so that its feedback matrix has the spread that the output weights have at initialisation (1 / sqrt w): DFA
     and backpropagation then start with deltas of one size, and one learning rate suits both.
     """
 
-    def __init__(self, experiment: Experiment, network: MLP, classes: int) -> None:
+    def __init__(self, experiment: Experiment, network: Model) -> None:
         self.method = experiment.method
         trainer = experiment.trainer
         self._threshold, self._magnitudes = trainer.ternary_threshold, trainer.ternary_magnitudes
         self._ternary = self.method == "dfa-ternary" or (self.method == "odfa" and trainer.error_encoding == "ternary")
-        self.widths: Sequence[int] = network.hidden_sizes
-        self._scales = [np.float32(trainer.feedback_gain * (classes / width) ** 0.5) for width in self.widths]
-        self.projector = self._load(experiment, classes)
+        self.widths: Sequence[int] = network.feedback_widths
+        n_in = network.error_width
+        self._scales = [np.float32(trainer.feedback_gain * (n_in / width) ** 0.5) for width in self.widths]
+        self.projector = self._load(experiment, n_in)
         self.projection_host_s = 0.0
         """Host time spent in `project`: the cost of simulating, never part of device_s."""
 
-    def _load(self, experiment: Experiment, classes: int) -> Projector | None:
+    def _load(self, experiment: Experiment, n_in: int) -> Projector | None:
         if self.method in ("bp", "shallow"):
             return None
         n_out = sum(self.widths)
         if self.method == "odfa":
             overrides = flattened(experiment.device_overrides)
-            return load_device(experiment.device_name, n_in=classes, n_out=n_out, seed=experiment.seed, **overrides)
-        return load_device("ideal", n_in=classes, n_out=n_out, seed=experiment.seed)
+            return load_device(experiment.device_name, n_in=n_in, n_out=n_out, seed=experiment.seed, **overrides)
+        return load_device("ideal", n_in=n_in, n_out=n_out, seed=experiment.seed)
 
-    def backward(self, network: MLP, error: Array) -> None:
-        """Fill `network.gradients` for error = dLoss/dlogits [batch, class] of the last forward pass."""
+    def backward(self, network: Model, error: Array) -> None:
+        """Fill `network.gradients` for error = dLoss/dlogits [row, class] of the last forward pass."""
         if self.method == "bp":
             network.backward_bp(error)
         elif self.projector is None:
             network.backward_feedback(error, None)
         else:
-            network.backward_feedback(error, self.project(error))
+            network.backward_feedback(error, self.project(network.feedback_error(error)))
 
     def project(self, error: Array) -> list[Array]:
-        """One projection of the batch, sliced and scaled layer by layer: float32 [batch, width] each."""
+        """One projection of the batch, sliced and scaled point by point: float32 [row, width] each."""
         if self.projector is None:
             raise RuntimeError(f"method {self.method} has no projector")
         sent = ternarised(error, self._threshold, self._magnitudes) if self._ternary else error
@@ -118,15 +119,18 @@ def cosine(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(np.dot(x, y)) / norm if norm > 0 else 0.0
 
 
-def alignment(network: MLP, error: Array) -> list[float]:
-    """Cosine between each hidden layer's weight gradient, as just filled, and its backpropagation gradient.
+def alignment(network: Model, error: Array) -> list[float]:
+    """Cosine between each segment's weight gradient, as just filled, and its backpropagation gradient.
 
     Overwrites nothing: the gradients are put back. Uses no new projection.
     """
     filled = [gradient.copy() for gradient in network.gradients]
     network.backward_bp(error)
-    hidden = range(0, 2 * len(network.hidden_sizes), 2)
-    cosines = [cosine(filled[i], network.gradients[i]) for i in hidden]
+    cosines = [cosine(_joined(filled, at), _joined(network.gradients, at)) for at in network.segments]
     for gradient, kept in zip(network.gradients, filled, strict=True):
         gradient[...] = kept
     return cosines
+
+
+def _joined(gradients: Sequence[NDArray[np.floating]], at: Sequence[int]) -> NDArray[np.floating]:
+    return np.concatenate([gradients[index].ravel() for index in at])

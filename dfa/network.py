@@ -66,7 +66,11 @@ class MLP:
         Per layer, weights [inputs, outputs] (C-contiguous) and biases [outputs].
     parameters, gradients
         W0, b0, W1, b1, ... and the arrays of the same shapes that the `backward_*` methods fill.
+    step
+        As `Model` has it; nothing here is random after the initial weights.
     """
+
+    step = 0
 
     def __init__(
         self,
@@ -103,6 +107,26 @@ class MLP:
     def hidden_sizes(self) -> tuple[int, ...]:
         """Widths of the hidden layers, first to last."""
         return self.sizes[1:-1]
+
+    @property
+    def error_width(self) -> int:
+        """Classes: the feedback reads the error of the logits themselves."""
+        return self.sizes[-1]
+
+    @property
+    def feedback_widths(self) -> tuple[int, ...]:
+        """A feedback point at each hidden layer's output."""
+        return self.hidden_sizes
+
+    @property
+    def segments(self) -> list[list[int]]:
+        """Of each hidden layer, its weights."""
+        return [[2 * layer] for layer in range(len(self.hidden_sizes))]
+
+    @property
+    def decayed(self) -> list[bool]:
+        """Mask over `parameters`: weight decay applies to all of them."""
+        return [True] * len(self.parameters)
 
     @property
     def output_layer_only(self) -> list[bool]:
@@ -154,6 +178,10 @@ class MLP:
     def hidden_activations(self) -> list[Array]:
         """Post-activations [batch, d_l] of the hidden layers in the last `forward`, as views."""
         return [h[: self._rows] for h in self._outputs[:-1]]
+
+    def feedback_error(self, error: Array) -> Array:
+        """Error that the feedback projects: that of the logits, as it is."""
+        return error
 
     def backward_bp(self, error: npt.ArrayLike) -> None:
         """Fill `gradients` with the exact gradient.

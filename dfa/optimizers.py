@@ -33,9 +33,17 @@ class Optimizer(ABC):
         Step size; the attribute may be changed between steps.
     weight_decay
         L2 coefficient: `weight_decay * p` is added to the gradient of every parameter, biases included.
+    decayed
+        One flag per parameter; where False there is no weight decay. None decays all.
     """
 
-    def __init__(self, parameters: Sequence[Array], learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Array],
+        learning_rate: float,
+        weight_decay: float,
+        decayed: Sequence[bool] | None = None,
+    ) -> None:
         _require(0 < learning_rate < math.inf, "learning_rate", learning_rate, "> 0 and finite")
         _require(0 <= weight_decay < math.inf, "weight_decay", weight_decay, ">= 0 and finite")
         if not all(parameter.flags.c_contiguous for parameter in parameters):
@@ -47,6 +55,9 @@ class Optimizer(ABC):
         self._steps = np.zeros(len(self.parameters), np.int64)
         self._moments: dict[str, list[Array]] = {}
         self._scratch = [np.empty(min(p.size, CHUNK), p.dtype) for p in self.parameters]
+        self._decays = [True] * len(self.parameters) if decayed is None else list(decayed)
+        if len(self._decays) != len(self.parameters):
+            raise ValueError(f"decayed has {len(self._decays)} flags: must have {len(self.parameters)}")
         self._decayed = [np.empty_like(s) for s in self._scratch] if weight_decay else []
 
     def step(self, gradients: Sequence[Array], trainable: Sequence[bool] | None = None) -> None:
@@ -75,7 +86,7 @@ class Optimizer(ABC):
             piece = slice(start, start + CHUNK)
             p, g = parameter[piece], gradient[piece]
             scratch = self._scratch[index][: p.size]
-            if self.weight_decay:
+            if self.weight_decay and self._decays[index]:
                 g = np.add(g, np.multiply(p, self.weight_decay, out=scratch), out=self._decayed[index][: p.size])
             self._update(index, p, g, [moment[piece] for moment in moments], scratch)
 
@@ -120,8 +131,9 @@ class SGD(Optimizer):
         learning_rate: float = 0.01,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
+        decayed: Sequence[bool] | None = None,
     ) -> None:
-        super().__init__(parameters, learning_rate, weight_decay)
+        super().__init__(parameters, learning_rate, weight_decay, decayed)
         _require(0 <= momentum < 1, "momentum", momentum, ">= 0 and < 1")
         self.momentum = momentum
         if momentum:
@@ -147,8 +159,9 @@ class Adam(Optimizer):
         beta2: float = 0.999,
         epsilon: float = 1e-8,
         weight_decay: float = 0.0,
+        decayed: Sequence[bool] | None = None,
     ) -> None:
-        super().__init__(parameters, learning_rate, weight_decay)
+        super().__init__(parameters, learning_rate, weight_decay, decayed)
         _require(0 <= beta1 < 1, "beta1", beta1, ">= 0 and < 1")
         _require(0 <= beta2 < 1, "beta2", beta2, ">= 0 and < 1")
         _require(0 < epsilon < math.inf, "epsilon", epsilon, "> 0 and finite")
@@ -179,7 +192,9 @@ class Adam(Optimizer):
 OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
 
 
-def make_optimizer(name: str, parameters: Sequence[Array], **settings: float) -> Optimizer:
+def make_optimizer(
+    name: str, parameters: Sequence[Array], decayed: Sequence[bool] | None = None, **settings: float
+) -> Optimizer:
     """Build an optimizer by name ("sgd" or "adam"), its settings by keyword.
 
     Raises
@@ -189,4 +204,4 @@ def make_optimizer(name: str, parameters: Sequence[Array], **settings: float) ->
     """
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer = {name!r}: must be one of {', '.join(OPTIMIZERS)}")
-    return OPTIMIZERS[name](parameters, **settings)
+    return OPTIMIZERS[name](parameters, decayed=decayed, **settings)

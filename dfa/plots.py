@@ -39,8 +39,9 @@ def history_figure(history: list[dict[str, float]], result: dict[str, Any], titl
     loss.set(title="Loss", xlabel="epoch", yscale="log")
     curve(accuracy, "train_accuracy", "training", _BLUE, 100.0)
     curve(accuracy, "validation_accuracy", "validation", _ORANGE, 100.0)
+    epoch = f"epoch {result['selected_epoch']}" if "selected_epoch" in result else "last epoch"
     test = 100.0 * result["metrics"]["test"]["accuracy"]
-    accuracy.axhline(test, color=_GREY, ls="--", lw=1, label=f"test, last epoch: {test:.1f} %")
+    accuracy.axhline(test, color=_GREY, ls="--", lw=1, label=f"test, {epoch}: {test:.1f} %")
     accuracy.set(title="Accuracy [%]", xlabel="epoch")
     layers = [key for key in history[0] if key.startswith("alignment_")]
     for layer, key in enumerate(layers):

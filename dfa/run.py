@@ -87,18 +87,14 @@ def train(
 
 
 def _result(trainer: Trainer, started_at: str) -> dict[str, Any]:
-    experiment, data, projector = trainer.experiment, trainer.data, trainer.feedback.projector
-    parts = {
-        "train": (data.train_x, data.train_y),
-        "validation": (data.validation_x, data.validation_y),
-        "test": (data.test_x, data.test_y),
-    }
+    experiment, projector = trainer.experiment, trainer.feedback.projector
     return {
         "schema": SCHEMA,
         "experiment": experiment.table(),
         "seed": experiment.seed,
         "method": experiment.method,
-        "metrics": {name: trainer.evaluate(*part) if len(part[0]) else {} for name, part in parts.items()},
+        "metrics": trainer.metrics(),
+        **({"selected_epoch": trainer.best.epoch} if trainer.best is not None else {}),
         "device": projector.report() if projector is not None else summary("none", Ledger(), 0.0),
         "host": {
             "host_s": trainer.progress.host_s,

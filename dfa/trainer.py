@@ -1,11 +1,11 @@
-"""The training loop: mini-batches in, one projection a batch, an epoch's line of history out."""
+"""The training loop: batches in, one projection a batch, an epoch's line of history out."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,14 +16,15 @@ from numpy.typing import NDArray
 
 from dfa import checkpoint
 from dfa.config import Experiment
-from dfa.data import Dataset, load_dataset
+from dfa.data import Dataset
 from dfa.feedback import Feedback, alignment
 from dfa.interruption import Interrupted
 from dfa.losses import LOSSES
-from dfa.network import MLP
 from dfa.optimizers import Optimizer, make_optimizer
+from dfa.planetoid import Graph
+from dfa.selection import BestWeights
+from dfa.task import make_task
 from opu_sim.errors import ConfigError
-from opu_sim.rng import stream
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Trainer:
         Written after each epoch and on interruption.
     on_step : called after each batch with (epoch, step, steps)
     should_stop : asked after each batch; True saves and raises `Interrupted`
-    data : Dataset or None
+    data : Dataset, Graph or None
         The experiment's data, where it is at hand already.
     """
 
@@ -61,18 +62,16 @@ class Trainer:
         checkpoint_path: Path | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
-        data: Dataset | None = None,
+        data: Dataset | Graph | None = None,
     ) -> None:
         self.experiment = experiment
-        self.data = data or load_dataset(
-            experiment.data.name, validation=experiment.data.validation, seed=experiment.seed
-        )
-        sizes = [self.data.train_x.shape[1], *experiment.model.hidden, self.data.classes]
-        self.network = MLP(sizes, stream(experiment.seed, "model.weights"), experiment.model.activation)
-        self.feedback = Feedback(experiment, self.network, self.data.classes)
+        self.task = make_task(experiment, data)
+        self.network = self.task.make_model()
+        self.feedback = Feedback(experiment, self.network)
         self.optimizer = self._make_optimizer()
         self.loss = LOSSES[experiment.trainer.loss]
         self.progress = Progress()
+        self.best = BestWeights(self.network) if experiment.trainer.selection == "best-validation" else None
         self.checkpoint_path = checkpoint_path
         self._on_step = on_step
         self._should_stop = should_stop
@@ -85,7 +84,7 @@ class Trainer:
             settings["momentum"] = trainer.momentum
         else:
             settings |= {"beta1": trainer.beta1, "beta2": trainer.beta2}
-        return make_optimizer(trainer.optimizer, self.network.parameters, **settings)
+        return make_optimizer(trainer.optimizer, self.network.parameters, self.network.decayed, **settings)
 
     def __enter__(self) -> Self:
         if self.feedback.projector is not None:
@@ -99,8 +98,8 @@ class Trainer:
 
     @property
     def steps(self) -> int:
-        """Batches an epoch; the last may be short."""
-        return -(-len(self.data.train_x) // self.experiment.trainer.batch_size)
+        """Batches an epoch."""
+        return self.task.steps
 
     def fit(self) -> list[dict[str, float]]:
         """Train to the last epoch and return the history, a row an epoch.
@@ -117,13 +116,11 @@ class Trainer:
 
     def fit_epoch(self) -> None:
         """Train to the end of the present epoch and add its row to the history."""
-        progress, batch_size = self.progress, self.experiment.trainer.batch_size
-        # The order depends on the epoch's number alone, so a resumed epoch finds the same batches.
-        order = stream(self.experiment.seed, "data.order", progress.epoch).permutation(len(self.data.train_x))
+        progress = self.progress
+        batches = self.task.batches(progress.epoch, progress.step)
         while progress.step < self.steps:
             start = time.perf_counter()
-            batch = order[progress.step * batch_size : (progress.step + 1) * batch_size]
-            self._step(batch)
+            self._step(*next(batches))
             progress.step += 1
             progress.host_s += time.perf_counter() - start
             if self._on_step is not None:
@@ -133,22 +130,22 @@ class Trainer:
                 raise Interrupted
         self._close_epoch()
 
-    def _step(self, batch: NDArray[np.intp]) -> None:
+    def _step(self, inputs: Any, labels: NDArray[np.int64]) -> None:
         progress, network = self.progress, self.network
-        x, labels = self.data.train_x[batch], self.data.train_y[batch]
+        network.step = progress.epoch * self.steps + progress.step
         with np.errstate(over="ignore", invalid="ignore"):  # a loss that overflows is refused below, in one line
-            logits = network.forward(x)
+            logits = network.forward(inputs)
             loss, error = self.loss(logits, labels)
         self._refuse_divergence(loss)
         progress.correct += int(np.count_nonzero(logits.argmax(axis=1) == labels))
         self.feedback.backward(network, error)
-        if progress.step == max(len(self.data.train_x) // self.experiment.trainer.batch_size, 1) - 1:
-            # The last full batch: the angle of the very update that is about to be applied.
+        if progress.step == self.task.last_full_step:
+            # The angle of the very update that is about to be applied.
             progress.alignment = alignment(network, error)
         trainable = network.output_layer_only if self.feedback.method == "shallow" else None
         self.optimizer.step(network.gradients, trainable)
-        progress.loss_sum += loss * len(batch)
-        progress.seen += len(batch)
+        progress.loss_sum += loss * len(labels)
+        progress.seen += len(labels)
 
     def _close_epoch(self) -> None:
         progress = self.progress
@@ -157,9 +154,11 @@ class Trainer:
             "train_loss": progress.loss_sum / progress.seen,
             "train_accuracy": progress.correct / progress.seen,
         }
-        if len(self.data.validation_x):
-            measured = self.evaluate(self.data.validation_x, self.data.validation_y)
+        if "validation" in self.task.parts:
+            measured = self.evaluate("validation")
             row |= {f"validation_{name}": value for name, value in measured.items()}
+            if self.best is not None:
+                self.best.update(progress.epoch + 1, measured["accuracy"])
         row |= {f"alignment_{layer + 1}": value for layer, value in enumerate(progress.alignment)}
         row |= {"host_s": progress.host_s, "device_s": self._device_s()}
         progress.history.append(row)
@@ -170,13 +169,17 @@ class Trainer:
         projector = self.feedback.projector
         return projector.ledger.device_s if projector is not None else 0.0
 
-    def evaluate(self, x: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
-        """Accuracy and mean loss of the present weights."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            logits = self.network.predict(x)
-            loss, _ = self.loss(logits, labels)
-        self._refuse_divergence(loss)
-        return {"accuracy": float(np.mean(logits.argmax(axis=1) == labels)), "loss": loss}
+    def evaluate(self, part: str) -> dict[str, float]:
+        """Accuracy and mean loss of the present weights on a part of the data: train, validation or test."""
+        measured = self.task.evaluate(self.network, part)
+        self._refuse_divergence(measured["loss"])
+        return measured
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Part by part, of the weights that `trainer.selection` says; empty where a part has no samples."""
+        with self.best.applied() if self.best is not None else nullcontext():
+            parts = ("train", "validation", "test")
+            return {part: self.evaluate(part) if part in self.task.parts else {} for part in parts}
 
     def _refuse_divergence(self, loss: float) -> None:
         if not math.isfinite(loss):
@@ -192,6 +195,8 @@ class Trainer:
             return
         arrays = {f"parameter_{i}": value for i, value in enumerate(self.network.parameters)}
         arrays |= {f"optimizer_{name}": value for name, value in self.optimizer.state().items()}
+        if self.best is not None:
+            arrays |= self.best.arrays()
         self.progress.projection_host_s = self.feedback.projection_host_s
         state: dict[str, Any] = {"progress": vars(self.progress)}
         if self.feedback.projector is not None:
@@ -211,12 +216,16 @@ class Trainer:
         arrays, state = checkpoint.load(self.checkpoint_path, self.experiment.sha256)
         wanted = {f"parameter_{i}" for i in range(len(self.network.parameters))}
         wanted |= {f"optimizer_{name}" for name in self.optimizer.state()}
+        if self.best is not None:
+            wanted |= set(self.best.arrays())
         if missing := sorted(wanted - set(arrays)):
             raise ConfigError(f"{self.checkpoint_path}: damaged checkpoint: {missing[0]} is missing")
         for i, parameter in enumerate(self.network.parameters):
             parameter[...] = arrays[f"parameter_{i}"]
         prefix = "optimizer_"
         self.optimizer.restore({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+        if self.best is not None:
+            self.best.restore(arrays)
         self.progress = Progress(**state["progress"])
         self.feedback.projection_host_s = self.progress.projection_host_s
         if self.feedback.projector is not None:

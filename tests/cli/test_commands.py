@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from benchmarks.cli import main
+from opu_sim.config import shipped_names
 
 Opu = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -35,6 +36,7 @@ def test_version(opu: Opu) -> None:
     "command",
     [
         ["train"],
+        ["reproduce"],
         ["device", "show"],
         ["device", "check"],
         ["data", "fetch"],
@@ -54,7 +56,7 @@ def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ([], ["train", "device", "data", "bench"]),
+        ([], ["train", "reproduce", "device", "data", "bench"]),
         (["device"], ["list", "show", "check"]),
         (["data"], ["list", "fetch"]),
         (["bench"], ["throughput", "training", "tradeoffs"]),
@@ -97,7 +99,9 @@ def test_device_list(opu: Opu) -> None:
     done = opu("device", "list")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["ideal", "light-in-the-loop", "lighton-aurora", "lighton-full-frame"]
+    names = [line.split()[0] for line in lines]
+    assert names == shipped_names("devices")
+    assert {"ideal", "light-in-the-loop", "lighton-aurora", "lighton-full-frame"} <= set(names)
     assert all(len(line.split()) > 5 for line in lines)
 
 
@@ -146,7 +150,7 @@ def test_data_list(opu: Opu, tmp_path: Path) -> None:
     done = opu("data", "list", OPU_DATA_DIR=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["digits", "mnist", "fashion-mnist"]
+    assert [line.split()[0] for line in lines] == ["digits", "mnist", "fashion-mnist", "cora", "citeseer"]
     assert lines[0].endswith("embedded")
     assert lines[1].endswith(f"not in {tmp_path}")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli import main
-from opu_sim.config import shipped_folder
+from opu_sim.config import shipped_folder, shipped_names
 
 Refused = Callable[..., str]
 DIGITS = shipped_folder("experiments") / "digits-mlp.toml"
+SHIPPED = ", ".join(shipped_names("devices"))
 AURORA = shipped_folder("devices") / "lighton-aurora.toml"
 
 
@@ -29,9 +30,9 @@ def edited(path: Path, to: Path, *changes: tuple[str, str]) -> Path:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["train", "--device", "nosuch"], "'nosuch': no such device; shipped are ideal, light-in-the-loop, lighton-"),
+        (["train", "--device", "nosuch"], f"'nosuch': no such device; shipped are {SHIPPED}"),
         (["train", "--device", "nosuch.toml"], "nosuch.toml: no such file"),
-        (["train", "nosuch"], "'nosuch': no such experiment; shipped are digits-mlp, fashion-mlp, mnist-mlp; or "),
+        (["train", "nosuch"], "'nosuch': no such experiment; shipped are citeseer-gcn, cora-gcn, digits-mlp, "),
         (["train", "--method", "adam"], "--method 'adam': must be one of bp, dfa, dfa-ternary, odfa, shallow"),
         (["train", "--set", "trainer.epoch=3"], "trainer.epoch: unknown key; did you mean 'epochs'?"),
         (["train", "--set", "epochs=3"], "--set epochs: unknown key; must begin with one of model., data., trainer., "),
@@ -60,6 +61,11 @@ def edited(path: Path, to: Path, *changes: tuple[str, str]) -> Path:
         (["data", "fetch", "digits"], "digits: nothing to fetch, this data set comes with scikit-learn"),
         (["bench", "training", "--seeds", "0"], "Invalid value for '--seeds': "),
         (["bench", "training", "nosuch"], "'nosuch': no such experiment; "),
+        (["reproduce", "nosuch"], "'nosuch': no such system; there are mnist, graphs"),
+        (["reproduce", "graphs", "--out", "nothing"], "nothing/cora-gcn.json: cannot be read: No such file or "),
+        (["reproduce", "graphs", "--seeds", "0"], "Invalid value for '--seeds': "),
+        (["train", "--set", "trainer.dropout=0.5"], "trainer.dropout = 0.5: must be 0 for an mlp, which has none"),
+        (["train", "--set", "model.kind=gcn"], "model.kind = 'gcn': digits is no graph; must be 'mlp'"),
     ],
     ids=" ".join,
 )
@@ -84,7 +90,7 @@ def test_one_line(
 
 
 def test_unknown_device(refused: Refused) -> None:
-    assert refused("train", "--device", "nosuch").startswith("'nosuch': no such device; shipped are ideal, ")
+    assert refused("train", "--device", "nosuch").startswith(f"'nosuch': no such device; shipped are {SHIPPED}")
 
 
 def test_misspelt_key_in_a_file(refused: Refused, tmp_path: Path) -> None:
@@ -156,6 +162,21 @@ def test_missing_data(refused: Refused, tmp_path: Path) -> None:
     assert message.startswith(f"{tmp_path}/none/mnist/train-images-idx3-ubyte.gz: no such file; OPU_DATA_DIR is set")
     message = refused("train", "mnist-mlp", "--out", "r", OPU_CACHE_DIR=str(tmp_path / "none"))
     assert message.endswith("no such file; run `opu data fetch mnist` or set OPU_DATA_DIR")
+
+
+def test_missing_graph(refused: Refused, tmp_path: Path) -> None:
+    message = refused("train", "cora-gcn", "--out", "r", OPU_DATA_DIR=str(tmp_path / "none"))
+    assert message == f"{tmp_path}/none/planetoid/cora.npz: no such file; OPU_DATA_DIR is set, so it must be there"
+    message = refused("train", "cora-gcn", "--out", "r", OPU_CACHE_DIR=str(tmp_path / "none"))
+    assert message.endswith("cora.npz: no such file; this data set has to be provided: set OPU_DATA_DIR")
+
+
+def test_truncated_graph(refused: Refused, tmp_path: Path) -> None:
+    file = tmp_path / "planetoid" / "cora.npz"
+    file.parent.mkdir()
+    file.write_bytes(b"PK\x03\x04" + bytes(100))
+    message = refused("train", "cora-gcn", "--out", "r", OPU_DATA_DIR=str(tmp_path))
+    assert message.startswith(f"{file}: cannot be read: ")
 
 
 def test_folder_that_cannot_be_written(refused: Refused, tmp_path: Path) -> None:

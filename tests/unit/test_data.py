@@ -437,7 +437,14 @@ class TestFetch:
         assert output == ""
         assert [line.split(": ")[0] for line in errors.splitlines()] == [str(folder / f) for f in small.files]
 
-    @pytest.mark.parametrize(("name", "part"), [("digits", "scikit-learn"), ("cifar", "no such data set")])
+    @pytest.mark.parametrize(
+        ("name", "part"),
+        [
+            ("digits", "scikit-learn"),
+            ("cifar", "no such data set"),
+            ("cora", "no public home is known; provide cora.npz"),
+        ],
+    )
     def test_nothing_to_fetch(self, name: str, part: str) -> None:
         with pytest.raises(ConfigError) as info:
             fetch(name)
@@ -449,7 +456,13 @@ class TestCatalogue:
         return {source.name: where for source, where in catalogue()}
 
     def test_before_and_after_fetching(self, small: Source, tmp_path: Path) -> None:
-        assert self.where() == {"digits": "embedded", "mnist": "not fetched", "fashion-mnist": "not fetched"}
+        assert self.where() == {
+            "digits": "embedded",
+            "mnist": "not fetched",
+            "fashion-mnist": "not fetched",
+            "cora": "to be provided in OPU_DATA_DIR",
+            "citeseer": "to be provided in OPU_DATA_DIR",
+        }
         fetch("mnist")
         assert self.where()["mnist"] == str(tmp_path / "cache" / "mnist")
 
@@ -462,6 +475,7 @@ class TestCatalogue:
             assert source.name == name
             assert source.description
             assert source.licence
-            assert len(source.files) == (0 if name == "digits" else 4)
+            assert len(source.files) == (0 if name == "digits" else 1 if source.is_graph else 4)
+            assert bool(source.urls) == (name in ("mnist", "fashion-mnist"))
             assert all(len(sha256) == 64 for sha256 in source.files.values())
             assert all(url.endswith("/") for url in source.urls)

@@ -103,6 +103,8 @@ BASE = load_experiment("digits-mlp")
 OTHER: dict[str, Any] = {
     "model.hidden": [128, 129],
     "model.activation": "tanh",
+    "model.kind": "gcn",
+    "trainer.selection": "best-validation",
     "data.name": "mnist",
     "trainer.optimizer": "sgd",
     "trainer.loss": "mean_squared_error",
@@ -114,6 +116,7 @@ OTHER: dict[str, Any] = {
     key: value + 1 if isinstance(value, int) else value * (1 - 1e-15) or 1e-300
     for key, value in numbers({part: BASE.table()[part] for part in ("data", "trainer")})
 }
+del OTHER["trainer.dropout"]  # an mlp has none
 
 
 @pytest.mark.parametrize("key", OTHER)
@@ -123,7 +126,12 @@ def test_any_change_changes_the_hash(key: str) -> None:
 
 def test_all_of_the_tables_are_tried() -> None:
     wanted = {f"{part}.{key}" for part in ("model", "data", "trainer") for key in BASE.table()[part]}
-    assert wanted <= set(OTHER)
+    assert wanted - {"trainer.dropout"} <= set(OTHER)
+
+
+def test_a_changed_dropout_changes_the_hash() -> None:
+    base, other = (load_experiment("cora-gcn", settings={"trainer.dropout": share}) for share in (0.1, 0.2))
+    assert base.sha256 != other.sha256
 
 
 def test_seed_and_method_change_the_hash_but_a_description_does_not(tmp_path: Path) -> None:
@@ -160,7 +168,7 @@ def test_an_integer_stands_for_a_float_and_hashes_alike() -> None:
         ({"camera.adc_bits": 6}, "--set camera.adc_bits: unknown key; must begin with one of model., "),
         ({"device.camera.adc_bit": 6}, "camera.adc_bit: unknown key; did you mean 'adc_bits'?"),
         ({"device.camera.adc_bits": 99}, "camera.adc_bits = 99: must be an integer >= 1 and <= 16"),
-        ({"device.name": "nosuch"}, "'nosuch': no such device; shipped are ideal, light-in-the-loop, lighton-aurora"),
+        ({"device.name": "nosuch"}, f"'nosuch': no such device; shipped are {', '.join(shipped_names('devices'))}"),
         ({"device.name": 3}, "device.name: missing; it names the device card"),
         ({"trainer.epochs": 1, "trainer.epochs.x": 2}, "trainer.epochs: set to a value and used as a table"),
     ],
@@ -170,13 +178,15 @@ def test_refused_settings(settings: dict[str, Any], complaint: str) -> None:
 
 
 def test_refused_options() -> None:
-    assert "'nosuch': no such device; shipped are ideal, " in refusal("digits-mlp", device="nosuch")
+    assert f"'nosuch': no such device; shipped are {shipped_names('devices')[0]}, " in refusal(
+        "digits-mlp", device="nosuch"
+    )
     assert refusal("digits-mlp", method="adam") == (
         "--method 'adam': must be one of bp, dfa, dfa-ternary, odfa, shallow"
     )
     assert "seed = -1: must be an integer >= 0" in refusal("digits-mlp", seed=-1)
     assert "seed = 9223372036854775808: must be " in refusal("digits-mlp", seed=2**63)
-    assert "'nosuch': no such experiment; shipped are digits-mlp, " in refusal("nosuch")
+    assert "'nosuch': no such experiment; shipped are citeseer-gcn, " in refusal("nosuch")
     assert "nosuch.toml: no such file" in refusal("nosuch.toml")
 
 
@@ -214,6 +224,56 @@ def test_the_hash_sees_a_change_of_the_user_s_own_card(tmp_path: Path) -> None:
     assert load_experiment("digits-mlp", device=str(card)).sha256 == before
     card.write_text(text.replace("power_mw = 100.0", "power_mw = 50.0"))
     assert load_experiment("digits-mlp", device=str(card)).sha256 != before
+
+
+# --- settings of a method -------------------------------------------------------------------------------------
+
+METHOD = "[methods.dfa]\nlearning_rate = 0.5\n"
+
+
+def test_a_method_s_settings_are_laid_over_the_trainer_s(tmp_path: Path) -> None:
+    path = mine(tmp_path, new=METHOD)
+    base = load_experiment(DIGITS, method="dfa").trainer
+    assert load_experiment(path, method="dfa").trainer == base.model_copy(update={"learning_rate": 0.5})
+    assert load_experiment(path, method="odfa").trainer == base  # another method's
+    settings = {"trainer.learning_rate": 0.25}
+    assert load_experiment(path, method="dfa", settings=settings).trainer.learning_rate == 0.25
+
+
+def test_the_chosen_method_s_settings_survive_the_file(tmp_path: Path) -> None:
+    experiment = load_experiment(mine(tmp_path, new=METHOD), method="dfa")
+    again = tmp_path / "config.toml"
+    again.write_text(experiment.to_toml())
+    assert load_experiment(again) == experiment
+    assert "methods" not in experiment.table()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "[methods.adam]\nepochs = 3\n",
+            "methods.adam: unknown key; must be one of bp, dfa, dfa-ternary, odfa, shallow",
+        ),
+        ("[methods.dfa]\nepoch = 3\n", "methods.dfa: epoch: unknown key; did you mean 'epochs'?"),
+        ("[methods.bp]\nepochs = 0\n", "methods.bp: epochs = 0: must be an integer >= 1"),
+        ("[methods]\ndfa = 3\n", "methods.dfa = 3: must be a table of trainer's settings"),
+    ],
+)
+def test_refused_settings_of_any_method(tmp_path: Path, text: str, complaint: str) -> None:
+    assert complaint in refusal(mine(tmp_path, new=text), method="odfa")
+
+
+def test_methods_that_are_no_table(tmp_path: Path) -> None:
+    path = mine(tmp_path)
+    path.write_text(f"methods = 3\n{path.read_text()}")
+    assert "methods = 3: must be a table" in refusal(path)
+
+
+def test_settings_that_a_model_lacks() -> None:
+    assert "trainer.dropout = 0.5: must be 0 for an mlp" in refusal("digits-mlp", settings={"trainer.dropout": 0.5})
+    assert "activation = 'tanh': must be 'relu' for a gcn" in refusal("cora-gcn", settings={"model.activation": "tanh"})
+    assert "data.validation = 0: must be >= 1" in refusal("cora-gcn", settings={"data.validation": 0})
 
 
 def test_frozen() -> None:

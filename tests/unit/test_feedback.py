@@ -38,7 +38,7 @@ def feedback_of(method: str, hidden: tuple[int, ...] = (30, 50), **overrides: An
         "digits-mlp", method=method, seed=3, settings={"model.hidden": list(hidden), **changes}
     )
     network = MLP([64, *hidden, CLASSES], np.random.default_rng(5))
-    return Feedback(experiment, network, CLASSES), network
+    return Feedback(experiment, network), network
 
 
 # --- ternarised -----------------------------------------------------------------------------------------------
@@ -280,6 +280,22 @@ def test_feedback_through_the_output_weights_is_backpropagation(sign: int) -> No
     error = forward(network)
     network.backward_feedback(error, [sign * error @ network.W[1].T])
     assert alignment(network, error) == pytest.approx([sign], abs=1e-6)
+
+
+def test_alignment_of_a_segment_of_several_weights_is_that_of_all_of_them() -> None:
+    class OneSegment(MLP):
+        @property
+        def segments(self) -> list[list[int]]:
+            return [[0, 2]]
+
+    network = OneSegment([64, 30, 50, CLASSES], np.random.default_rng(5))
+    error = forward(network)
+    network.backward_bp(error)
+    exact = np.concatenate([network.gradients[i].ravel() for i in (0, 2)])
+    filled = [error @ np.random.default_rng(width).standard_normal((CLASSES, width)) for width in (30, 50)]
+    network.backward_feedback(error, filled)
+    given = np.concatenate([network.gradients[i].ravel() for i in (0, 2)])
+    assert alignment(network, error) == [cosine(given, exact)]
 
 
 def test_cosine() -> None:

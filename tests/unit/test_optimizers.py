@@ -158,3 +158,27 @@ def test_foreign_state_is_refused_and_changes_nothing() -> None:
         optimizer.restore(wrong)
     for name, array in optimizer.state().items():
         np.testing.assert_array_equal(array, before[name])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_weight_decay_where_it_is_asked_for(name: str) -> None:
+    """A parameter is decayed, or goes as it goes without any decay."""
+    gradients = arrays(1)
+
+    def moved(weight_decay: float, decayed: list[bool] | None) -> list[np.ndarray]:
+        parameters = arrays(0)
+        optimizer = make_optimizer(name, parameters, decayed, learning_rate=0.1, weight_decay=weight_decay)
+        for _ in range(STEPS):
+            optimizer.step(gradients)
+        return parameters
+
+    without, everywhere, first = moved(0.0, None), moved(0.05, None), moved(0.05, [True, False, False])
+    assert np.array_equal(first[0], everywhere[0])
+    assert not np.array_equal(first[0], without[0])
+    for one, other in zip(first[1:], without[1:], strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_flag_too_few_is_refused() -> None:
+    with pytest.raises(ValueError, match="decayed has 2 flags: must have 3"):
+        SGD(arrays(0), decayed=[True, False])

@@ -41,7 +41,7 @@ def record(trainer: Trainer) -> dict[str, Any]:
         "alignment": trainer.progress.alignment,
         "device": projector.state() if projector is not None else None,
         "report": projector.report() if projector is not None else None,
-        "test": trainer.evaluate(trainer.data.test_x, trainer.data.test_y),
+        "test": trainer.evaluate("test"),
     }
 
 
@@ -167,7 +167,7 @@ def test_training_figures_are_means_over_the_epoch_s_samples() -> None:
     chosen = experiment("bp", trainer__batch_size=500, trainer__learning_rate=1e-30)
     with Trainer(chosen) as trainer:
         history = trainer.fit()
-        wanted = trainer.evaluate(trainer.data.train_x, trainer.data.train_y)
+        wanted = trainer.evaluate("train")
     for row in history:
         assert row["train_accuracy"] == pytest.approx(wanted["accuracy"], abs=1e-12)
         assert row["train_loss"] == pytest.approx(wanted["loss"], rel=1e-5)
@@ -198,16 +198,17 @@ def trained(method: str, seed: int) -> tuple[float, list[float], list[float]]:
     chosen = load_experiment("digits-mlp", method=method, seed=seed, settings={"trainer.epochs": 12})
     # These products are too small for two threads, which on a busy machine wait for each other.
     with threadpool_limits(1, user_api="blas"), Trainer(chosen) as trainer:
-        _, error = trainer.loss(trainer.network.forward(trainer.data.train_x), trainer.data.train_y)
+        train_x, train_y = trainer.task.parts["train"]
+        _, error = trainer.loss(trainer.network.forward(train_x), train_y)
         trainer.feedback.backward(trainer.network, error)
         first = alignment(trainer.network, error)
         trainer.fit()
-        _, error = trainer.loss(trainer.network.forward(trainer.data.train_x), trainer.data.train_y)
+        _, error = trainer.loss(trainer.network.forward(train_x), train_y)
         trainer.feedback.backward(trainer.network, error)
         last = alignment(trainer.network, error)
-        data = trainer.data
-        x, y = np.vstack([data.validation_x, data.test_x]), np.hstack([data.validation_y, data.test_y])
-        return trainer.evaluate(x, y)["accuracy"], first, last
+        parts = [trainer.task.parts[name] for name in ("validation", "test")]
+        right = [trainer.network.predict(x).argmax(axis=1) == y for x, y in parts]
+        return float(np.mean(np.concatenate(right))), first, last
 
 
 def mean_accuracy(method: str) -> float:
