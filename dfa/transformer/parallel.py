@@ -1,0 +1,38 @@
+"""Pieces of a pass on all cores: NumPy works on one, but lets other threads run while it does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import cache
+
+
+@cache
+def _threads() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_threads(), thread_name_prefix="transformer")
+
+
+def for_each(count: int, work: Callable[[int], None]) -> None:
+    """Call work(0) to work(count - 1), each once, in any order and at the same time.
+
+    They must write to different places. What a piece is must not depend on the number of threads: then nor does a
+    result.
+    """
+    threads = min(_threads(), count)
+
+    def run(pieces: Iterable[int]) -> None:
+        for piece in pieces:
+            work(piece)
+
+    # In a copy of the caller's context, which holds what `np.errstate` says.
+    others = [_pool().submit(copy_context().run, run, range(t, count, threads)) for t in range(1, threads)]
+    run(range(0, count, max(threads, 1)))
+    for other in others:
+        other.result()
