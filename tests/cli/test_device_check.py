@@ -117,7 +117,7 @@ def test_the_same_seed_gives_the_same_document(capsys: pytest.CaptureFixture[str
     ("arguments", "complaint"),
     [
         ([], "Missing argument"),
-        (["nosuch"], "'nosuch': no such device; shipped are ideal, "),
+        (["nosuch"], "'nosuch': no such device; shipped are filipovich-50x20, ideal, "),
         (["nosuch.toml"], "nosuch.toml: no such file"),
         (["ideal", "--set", "watts=3"], "watts: unknown key; "),
         (["lighton-aurora", "--set", "camera.adc_bits=40"], "camera.adc_bits = 40: must be an integer >= 1 and <= 16"),

@@ -180,13 +180,13 @@ def test_a_missing_table_is_named(tmp_path: Path) -> None:
 
 def test_an_empty_file_lacks_its_kind(tmp_path: Path) -> None:
     path = write(tmp_path / "empty.toml", "")
-    assert refusal(load_card, path).startswith(f"{path}: kind = None: must be one of 'opu', 'ideal'")
+    assert refusal(load_card, path).startswith(f"{path}: kind = None: must be one of 'opu', 'microring', 'ideal'")
 
 
 @pytest.mark.parametrize("kind", [3, "opus", "a\nb", True])
 def test_an_unknown_kind_of_device_is_refused(kind: Any) -> None:
     text = refusal(load_card, "lighton-aurora", {"kind": kind})
-    assert text.startswith(f"{AURORA}: kind = {kind!r}: must be one of 'opu', 'ideal'")
+    assert text.startswith(f"{AURORA}: kind = {kind!r}: must be one of 'opu', 'microring', 'ideal'")
 
 
 def test_a_mistake_in_the_file_itself_is_found_like_one_in_an_override(tmp_path: Path) -> None:
