@@ -41,7 +41,7 @@ CONVENTIONS = (
     "sklearn: GaussianRandomProjection.transform, one real product whatever the recovery. "
     "peak_rss: of the process after two batches, before the baselines; imports_rss: before the device. "
     "memory_over_frames (full frames): memory held after 10 and after 110 frames. "
-    "BLAS: as in a program that imports opu_sim before NumPy (idle threads spin for 2^20 cycles), for device and "
+    "BLAS: as in a program that imports opu_sim before NumPy (idle threads spin for 2^24 cycles), for device and "
     "baselines alike. "
     "first_call: build, calibrate, compile or load the kernels, and the first batch; no imports. build: its part up to "
     "the open device. "

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 # epoch through the device was measured 2.5 times slower).
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Read when NumPy loads OpenBLAS, so that it helps only if this package comes first: after a matrix product its threads
-# spin for 2^26 cycles, some 20 ms that the kernels lack. 2^20 leaves short products as they are (2^16 slows them down).
-os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "20")
+# spin for 2^26 cycles, some 20 ms that the kernels lack. With 2^20 they sleep between products that follow each other,
+# and waking them can take 10 ms; 2^24 is short enough for the ones and long enough for the others.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "24")
 
 __all__ = [
     "Camera",

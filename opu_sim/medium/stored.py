@@ -12,6 +12,7 @@ from opu_sim.medium.amplitudes import AmplitudeProduct
 from opu_sim.medium.drift import Drift
 from opu_sim.medium.transmission import (
     BEYOND_INPUTS,
+    FEW_INPUTS,
     PATTERNS_OF_A_PRODUCT,
     Field,
     Patterns,
@@ -23,8 +24,6 @@ from opu_sim.medium.transmission import (
 )
 from opu_sim.rng import StreamKey, stream_key
 
-# Below this many inputs, adding columns beats a matrix product (measured at 2048 outputs: 1.7 times at 10, even at 32).
-_FEW_INPUTS = 32
 _STEPS_AT_ONCE = 64  # of the walk: bounds the memory for their keys
 _INPUTS_AT_ONCE = 512  # of an amplitude product: bounds the memory for float64 copies
 
@@ -154,7 +153,7 @@ class StoredMedium:
                 product.add(part, self._re[part], self._im[part])
             return product.field()
         shape = (len(patterns), self.n_outputs)
-        if self.n_in <= _FEW_INPUTS:
+        if self.n_in <= FEW_INPUTS:
             re, im = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
             add_columns(patterns, self._re, self._im, re, im)
             return re, im

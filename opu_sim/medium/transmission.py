@@ -24,6 +24,9 @@ Patterns = NDArray[np.uint8] | NDArray[np.float32] | NDArray[np.complex64]
 BEYOND_INPUTS = 2**40
 """Column of `Medium.column(0)`: more than any DMD has mirrors."""
 
+FEW_INPUTS = 32
+"""Up to here adding columns beats a matrix product (measured at 2048 outputs: 1.7 times at 10 inputs, even at 32)."""
+
 PATTERNS_OF_A_PRODUCT = 512
 """Many, because each product reads the whole matrix (41 instead of 512 patterns were measured 3 times slower)."""
 

@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from opu_sim._kernels.medium import add_columns
 from opu_sim._kernels.recovery import combine_noisy
 from opu_sim.dmd import Encoded
+from opu_sim.medium.transmission import FEW_INPUTS
 from opu_sim.recovery.method import Recovery, patterns_at_once, vector_chunks
 from opu_sim.rng import stream_key
 from opu_sim.signal_arm import SignalArm
@@ -67,7 +69,7 @@ class ModeRecovery:
             p = int(encoded.first[start])
             part = encoded.part(start, end)
             patterns = part.patterns
-            projected = patterns.astype(np.float32) @ columns
+            projected = _product(patterns, columns)
             deviation = np.zeros((len(patterns), 1), dtype=np.float32)
             if self._noisy:
                 deviation = np.sqrt(self.inner.noise_variance(projected, part.brightness))
@@ -102,3 +104,13 @@ class ModeRecovery:
         """What noise in the calibration adds to each output of a pattern of weight 1 [output]."""
         self._columns()
         return self._offset if self._noisy else np.zeros_like(self._offset)
+
+
+def _product(patterns: NDArray[Any], columns: NDArray[np.float32]) -> NDArray[np.float32]:
+    """patterns @ columns; these lie on a grid, so that the order of the sums does not reach the bits."""
+    if patterns.dtype != np.uint8 or len(columns) > FEW_INPUTS:
+        return np.asarray(patterns.astype(np.float32) @ columns)
+    # The kernel sums a complex matrix; it is asked for the real part twice, which is still quicker than a product.
+    real, again = np.empty((2, len(patterns), columns.shape[1]), dtype=np.float32)
+    add_columns(patterns, columns, columns, real, again)
+    return real
