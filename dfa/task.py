@@ -124,10 +124,11 @@ def load_data(experiment: Experiment) -> Data:
     """
     name, validation = experiment.data.name, experiment.data.validation
     kind = SOURCES[name].kind if name in SOURCES else "samples"
-    if kind == "text":
+    if kind == "text" or name.endswith(".txt"):
         return load_text(name, vocabulary=experiment.data.vocabulary)
-    if experiment.data.vocabulary is not None:
-        raise ConfigError(f"data.vocabulary = {experiment.data.vocabulary}: {name} is no text; must be left out")
+    for key in ("vocabulary", "epoch_tokens"):
+        if (value := getattr(experiment.data, key)) is not None:
+            raise ConfigError(f"data.{key} = {value}: {name} is no text; must be left out")
     if kind == "graph":
         return load_graph(name, validation=validation)
     return load_dataset(name, validation=validation, seed=experiment.seed)
