@@ -1,7 +1,8 @@
 """Published training results: the figure, where it stands, and how well it is known.
 
-Tags: `confirmed`, read in the paper itself; `secondary`, quoted by others and not checked against the paper; `not
-found`, the paper reports it and no source that could be read has the figure.
+Tags: `confirmed`, read in the paper itself; `secondary`, quoted by others and not checked against the paper;
+`recollected`, from memory and found in no source, so that it serves as a check of consistency only; `not found`, the
+paper reports it and no source that could be read has the figure.
 """
 
 from __future__ import annotations
@@ -10,30 +11,52 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Tag = Literal["confirmed", "secondary", "not found"]
+from benchmarks.variants import METHOD_VARIANTS, METRICS, Metric, Variant
+
+Tag = Literal["confirmed", "secondary", "recollected", "not found"]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A published test accuracy [%] and the method of ours that stands beside it; None where it was not found."""
+    """A published value of the system's metric, in its unit, and the variant of ours that stands beside it.
+
+    None where it was not found.
+    """
 
     experiment: str
     what: str
-    method: str
-    accuracy: float | None
+    variant: str
+    value: float | None
     source: str
     tag: Tag
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A claim on two methods of one experiment: `method` at most `points` below `other`, or above it."""
+    """A claim on a variant of one experiment that must hold on the mean over seeds: `low` <= quantity <= `high`.
+
+    The quantity is the metric itself where `other` is None. Otherwise it is the lead over `other`, seed by seed: how
+    much better the variant is, in the metric's unit or, if `relative`, in % of the other's value. A `clear` lead
+    exceeds `low` by more than its 95 % interval.
+    """
 
     experiment: str
-    method: str
-    other: str
-    points: float | None
-    """At most so far below; None: above beyond the 95 % interval of the mean difference."""
+    variant: str
+    other: str | None = None
+    low: float | None = None
+    high: float | None = None
+    relative: bool = False
+    clear: bool = False
+
+
+def better(experiment: str, variant: str, other: str, *, by: float = 0.0, relative: bool = False) -> Criterion:
+    """`variant` is clearly better than `other`: by more than `by` and the 95 % interval together."""
+    return Criterion(experiment, variant, other, low=by, relative=relative, clear=True)
+
+
+def near(experiment: str, variant: str, other: str, within: float, *, relative: bool = False) -> Criterion:
+    """`variant` is at most so much worse than `other`."""
+    return Criterion(experiment, variant, other, low=-within, relative=relative)
 
 
 @dataclass(frozen=True)
@@ -47,6 +70,14 @@ class System:
     seeds: int
     quick: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the short version, beside its having two seeds."""
+    variants: tuple[Variant, ...] = METHOD_VARIANTS
+    """What each experiment is trained as."""
+    metric: Metric = METRICS["accuracy"]
+
+    @property
+    def source(self) -> str:
+        """Where the figures stand, each source once."""
+        return "; ".join(dict.fromkeys(figure.source for figure in self.figures))
 
 
 _KIPF = "Kipf and Welling 2017, arXiv 1609.02907, as Papers with Code quotes it"
@@ -61,9 +92,9 @@ def _graph(experiment: str, name: str, accuracy: float) -> tuple[tuple[Figure, .
         Figure(experiment, f"{name}, digital DFA", "dfa", None, _SCALES, "not found"),
         Figure(experiment, f"{name}, optical DFA", "odfa", None, _HARDWARE, "not found"),
     )
-    near = tuple(Criterion(experiment, method, "bp", 2.0) for method in ("dfa", "odfa"))
-    above = tuple(Criterion(experiment, method, "shallow", None) for method in ("bp", "dfa", "dfa-ternary", "odfa"))
-    return figures, near + above
+    level = tuple(near(experiment, method, "bp", 2.0) for method in ("dfa", "odfa"))
+    above = tuple(better(experiment, method, "shallow") for method in ("bp", "dfa", "dfa-ternary", "odfa"))
+    return figures, level + above
 
 
 _CORA, _CITESEER = _graph("cora-gcn", "Cora", 81.5), _graph("citeseer-gcn", "CiteSeer", 70.3)
@@ -77,7 +108,7 @@ SYSTEMS = {
             Figure("mnist-mlp", "MNIST, digital (method not stated)", "bp", 97.6, _LOOP, "secondary"),
         ),
         # The published gap between the two.
-        criteria=(Criterion("mnist-mlp", "odfa", "bp", 1.8), Criterion("mnist-mlp", "odfa", "shallow", None)),
+        criteria=(near("mnist-mlp", "odfa", "bp", 1.8), better("mnist-mlp", "odfa", "shallow")),
         seeds=3,
         quick={"trainer.epochs": 1},
     ),
