@@ -24,19 +24,25 @@ class ModelConfig(Section):
     kind: Literal["mlp", "gcn"] = "mlp"
     hidden: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     activation: Literal["relu", "tanh"] = "relu"
+    initial_weights: Literal["scaled", "pytorch"] = "scaled"
+    """Of an mlp: normal, scaled to the activation (He, LeCun), or uniform as PyTorch's linear layers are by default."""
 
     @model_validator(mode="after")
     def _activation_of_the_kind(self) -> Self:
         if self.kind == "gcn" and self.activation != "relu":
             raise ValueError(f"activation = {self.activation!r}: must be 'relu' for a gcn")
+        if self.kind == "gcn" and self.initial_weights != "scaled":
+            raise ValueError(f"initial_weights = {self.initial_weights!r}: must be 'scaled' for a gcn")
         return self
 
 
 class DataConfig(Section):
-    """Data set and the samples held out of its training part."""
+    """Data set and the samples held out for validation."""
 
     name: str
     validation: Annotated[int, Field(ge=0)]
+    validation_from: Literal["train", "test"] = "train"
+    """The part that gives them up: taken from `test`, all training samples train and fewer are tested on."""
 
 
 class TrainerConfig(Section):

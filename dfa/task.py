@@ -78,7 +78,8 @@ class Samples:
         weights = stream(seed, "model.weights")
         if isinstance(data, Graph):
             return GCN(data, model.hidden, weights, dropout=self._experiment.trainer.dropout, seed=seed)
-        return MLP([data.train_x.shape[1], *model.hidden, data.classes], weights, model.activation)
+        sizes = [data.train_x.shape[1], *model.hidden, data.classes]
+        return MLP(sizes, weights, model.activation, initial_weights=model.initial_weights)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, Labels]]:
         """Inputs and labels, batch by batch, from number `start` on."""
@@ -106,10 +107,12 @@ def load_data(experiment: Experiment) -> Dataset | Graph:
     ConfigError
         Unknown, missing or damaged data; a number of validation samples that cannot be.
     """
-    name, validation = experiment.data.name, experiment.data.validation
+    name, validation, source = experiment.data.name, experiment.data.validation, experiment.data.validation_from
     if name in SOURCES and SOURCES[name].is_graph:
+        if source != "train":
+            raise ConfigError(f"data.validation_from = {source!r}: must be 'train' for {name}, whose split is fixed")
         return load_graph(name, validation=validation)
-    return load_dataset(name, validation=validation, seed=experiment.seed)
+    return load_dataset(name, validation=validation, seed=experiment.seed, validation_from=source)
 
 
 def make_task(experiment: Experiment, data: Dataset | Graph | None = None) -> Task:
