@@ -163,7 +163,7 @@ def device_check(
 @data_app.command("list", epilog="Example: OPU_DATA_DIR=~/data opu data list")
 def data_list() -> None:
     """Data sets, their licence, and where they are found now."""
-    from dfa.data import catalogue
+    from dfa.sources import catalogue
 
     for source, where in catalogue():
         typer.echo(f"{source.name:15} {source.description}; {source.licence}; {where}")
@@ -172,7 +172,7 @@ def data_list() -> None:
 @data_app.command("fetch", epilog="Example: opu data fetch mnist")
 def data_fetch(name: Annotated[str, typer.Argument(help="Name as in `opu data list`.")]) -> None:
     """Download a data set into the cache; the SHA-256 of every file is checked."""
-    from dfa.data import fetch
+    from dfa.sources import fetch
 
     typer.echo(fetch(name, progress=True))
 

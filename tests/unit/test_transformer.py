@@ -7,8 +7,8 @@ import pytest
 
 from dfa.losses import softmax_cross_entropy
 from dfa.model import Model
+from dfa.parallel import for_each
 from dfa.transformer import Transformer
-from dfa.transformer.parallel import for_each
 
 VOCABULARY, CONTEXT, WIDTH, HIDDEN, BLOCKS = 7, 5, 6, 8, 2
 SEQUENCES, LENGTH = 3, 4
