@@ -179,6 +179,17 @@ def device_tables(document: dict[str, Any]) -> None:
         table(["figure on the card", "value", "source"], figures)
 
 
+def reproduction_tables(documents: list[dict[str, Any]]) -> None:
+    """`opu reproduce`: published figures beside ours, and the claims that must hold."""
+    from benchmarks import reproduce
+
+    for document in documents:
+        short = ", a short version" if document["quick"] else ""
+        table(*reproduce.table(document), title=f"{document['title']}{short}", fold=False)
+        table(*reproduce.criteria_table(document), fold=False)
+        note(document["conventions"])
+
+
 def check_table(test: SelfTest) -> None:
     """`opu device check`: a line a check; why some were not compared; the verdict."""
     words = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "–"}

@@ -29,11 +29,15 @@ class LayersConfig(ModelConfig):
 
     hidden: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)]
     activation: Literal["relu", "tanh"] = "relu"
+    initial_weights: Literal["scaled", "pytorch"] = "scaled"
+    """Of an mlp: normal, scaled to the activation (He, LeCun), or uniform as PyTorch's linear layers are by default."""
 
     @model_validator(mode="after")
     def _activation_of_the_kind(self) -> Self:
         if self.kind == "gcn" and self.activation != "relu":
             raise ValueError(f"activation = {self.activation!r}: must be 'relu' for a gcn")
+        if self.kind == "gcn" and self.initial_weights != "scaled":
+            raise ValueError(f"initial_weights = {self.initial_weights!r}: must be 'scaled' for a gcn")
         return self
 
 
@@ -75,8 +79,10 @@ class DataConfig(Section):
     name: str
     """A shipped name, or the path of a text that ends in .txt."""
     validation: Annotated[int, Field(ge=0)]
-    """Samples held out of the training part. Texts have a validation part: 0 leaves it out, and other numbers say how
+    """Samples held out. Texts have a validation part: 0 leaves it out, and other numbers say how
     many of its tokens are measured after each epoch."""
+    validation_from: Literal["train", "test"] = "train"
+    """The part that gives up the samples: taken from `test`, all training samples train and fewer are tested on."""
     vocabulary: Annotated[int, Field(ge=2)] | None = None
     """Words of a text that are kept, the most frequent; the others become <unk>. All where it is left out."""
     epoch_tokens: Annotated[int, Field(ge=1)] | None = None

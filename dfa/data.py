@@ -7,6 +7,7 @@ import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +67,13 @@ def read_idx(path: Path, *, dimensions: int | None = None) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def load_dataset(name: str, *, validation: int, seed: int) -> Dataset:
-    """Load a data set and split `validation` samples off its training part, which ones by `seed`.
+def load_dataset(
+    name: str, *, validation: int, seed: int, validation_from: Literal["train", "test"] = "train"
+) -> Dataset:
+    """Load a data set and split `validation` samples off its training or its test part, which ones by `seed`.
 
-    The test part does not depend on `seed`: for `digits` it is a fixed choice of 360, for the other two the
-    official one. `digits` has its pixels in [0, 1], the other two are standardised (see `Dataset`).
+    The test part before that does not depend on `seed`: for `digits` it is a fixed choice of 360, for the other two
+    the official one. `digits` has its pixels in [0, 1], the other two are standardised (see `Dataset`).
 
     Raises
     ------
@@ -81,17 +84,24 @@ def load_dataset(name: str, *, validation: int, seed: int) -> Dataset:
     if source.kind != "samples":
         raise ConfigError(f"{name}: is a {source.kind}, expected labelled samples")
     x, y, test_x, test_y = _digits() if name == "digits" else _idx_files(source)
-    if not 0 <= validation < len(y):
-        raise ConfigError(f"validation = {validation}: must be 0 to {len(y) - 1} for {name}")
-    order = _permutation(len(y), _VALIDATION_STREAM, seed)
-    train, held = order[: len(y) - validation], order[len(y) - validation :]
+    from_test = validation_from == "test"
+    count = len(test_y if from_test else y)
+    if not 0 <= validation < count:
+        whose = f"{name}'s test part" if from_test else name
+        raise ConfigError(f"validation = {validation}: must be 0 to {count - 1} for {whose}")
+    order = _permutation(count, _VALIDATION_STREAM, seed)
+    kept, held = order[: count - validation], order[count - validation :]
+    train = np.arange(len(y)) if from_test else kept
+    held_x, held_y = (test_x[held], test_y[held]) if from_test else (x[held], y[held])
+    if from_test:
+        test_x, test_y = test_x[kept], test_y[kept]
     mean, std = (0.0, 1.0) if name == "digits" else _moments(x[train])
     if std == 0.0:
         raise ConfigError(f"{name}: every training pixel has the same value, expected at least two values")
     # There are 256 pixel values: each is scaled once, then looked up.
     pixel = np.arange(256, dtype=np.float32) / np.float32(16 if name == "digits" else 255)
     scaled = (pixel - np.float32(mean)) / np.float32(std)
-    parts = scaled[x[train]], y[train], scaled[x[held]], y[held], scaled[test_x], test_y
+    parts = scaled[x[train]], y[train], scaled[held_x], held_y, scaled[test_x], test_y
     return Dataset(name, source.classes, *parts, pixel_mean=mean, pixel_std=std)
 
 

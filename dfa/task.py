@@ -90,7 +90,8 @@ class Samples:
         weights = stream(seed, "model.weights")
         if isinstance(data, Graph):
             return GCN(data, model.hidden, weights, dropout=self._experiment.trainer.dropout, seed=seed)
-        return MLP([data.train_x.shape[1], *model.hidden, data.classes], weights, model.activation)
+        sizes = [data.train_x.shape[1], *model.hidden, data.classes]
+        return MLP(sizes, weights, model.activation, initial_weights=model.initial_weights)
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Any, Labels]]:
         """Inputs and labels, batch by batch, from number `start` on."""
@@ -122,16 +123,19 @@ def load_data(experiment: Experiment) -> Data:
     ConfigError
         Unknown, missing or damaged data; a number of validation samples or of words that cannot be.
     """
-    name, validation = experiment.data.name, experiment.data.validation
+    name, validation, source = experiment.data.name, experiment.data.validation, experiment.data.validation_from
     kind = SOURCES[name].kind if name in SOURCES else "samples"
-    if kind == "text" or name.endswith(".txt"):
+    is_text = kind == "text" or name.endswith(".txt")
+    if (kind != "samples" or is_text) and source != "train":
+        raise ConfigError(f"data.validation_from = {source!r}: must be 'train' for {name}, whose parts are fixed")
+    if is_text:
         return load_text(name, vocabulary=experiment.data.vocabulary)
     for key in ("vocabulary", "epoch_tokens"):
         if (value := getattr(experiment.data, key)) is not None:
             raise ConfigError(f"data.{key} = {value}: {name} is no text; must be left out")
     if kind == "graph":
         return load_graph(name, validation=validation)
-    return load_dataset(name, validation=validation, seed=experiment.seed)
+    return load_dataset(name, validation=validation, seed=experiment.seed, validation_from=source)
 
 
 def make_task(experiment: Experiment, data: Data | None = None) -> Task:
