@@ -69,6 +69,19 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0]
 
 
+def make_file_writable(file: Path, option: str) -> None:
+    """Make sure, before long work, that a result can be written there: it is no folder, and its own folder will do.
+
+    Raises
+    ------
+    ConfigError
+        It cannot; the line names the option.
+    """
+    make_writable(file.parent, option)
+    if file.is_dir():
+        raise ConfigError(f"{option} {file}: is a folder; must be a file")
+
+
 def make_writable(folder: Path, option: str) -> None:
     """Create a folder if need be and make sure that it can be written.
 

@@ -154,18 +154,22 @@ def load_experiment(
     if method is not None and method not in METHODS:
         raise refused(f"--method {method!r}: must be one of {', '.join(METHODS)}")
     own = table.pop("methods", {})
-    experiment = validated(Experiment, merged(table, changes), str(path))
+    set_by = dict.fromkeys(settings or {}, "--set ") | ({} if seed is None else {"seed": "--seed: "})
+    experiment = validated(Experiment, merged(table, changes), str(path), set_by)
     trainers = _trainers_by_method(own, table["trainer"], path)
     if experiment.method in trainers:
         table["trainer"] = trainers[experiment.method]
-        experiment = validated(Experiment, merged(table, changes), str(path))
+        experiment = validated(Experiment, merged(table, changes), str(path), set_by)
     if not isinstance(experiment.device.get("name"), str):
         raise refused(f"{path}: device.name: missing; it names the device card")
     # A user's card may lie beside the experiment; its full path then lets config.toml run again from anywhere.
     card = find_toml("devices", experiment.device_name, beside=path.parent)
     if experiment.device_name not in shipped_names("devices"):
         experiment = experiment.model_copy(update={"device": experiment.device | {"name": str(card.resolve())}})
-    load_card(experiment.device_name, flattened(experiment.device_overrides))
+    overrides = flattened(experiment.device_overrides)
+    set_by = {key.removeprefix("device."): f"{begin}device." for key, begin in set_by.items()}
+    in_file = {key: f"{path}: device." for key in overrides if key not in set_by}
+    load_card(experiment.device_name, overrides, set_by | in_file)
     return experiment
 
 
