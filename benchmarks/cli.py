@@ -226,6 +226,31 @@ def bench_training(
 
 
 @bench_app.command(
+    "pytorch",
+    epilog="Example: opu bench pytorch --out pytorch.json\n\nNeeds PyTorch (`pip install torch`) beside this program; "
+    "exit status 1 where the trainer is slower than it may be.",
+)
+def bench_pytorch(
+    quick: Annotated[bool, typer.Option("--quick", help="Short epochs, few turns: to see that it works.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """The digital trainer beside PyTorch on the same cores, in turns: a DFA epoch, a Transformer's step."""
+    from benchmarks import console
+    from benchmarks.pytorch import measure, table
+    from dfa.checkpoint import make_file_writable, write_atomic
+
+    if out is not None:
+        make_file_writable(out, "--out")
+    document = measure(quick, progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    _report(document, as_json, *table(document))
+    if not document["pass"]:
+        raise typer.Exit(1)
+
+
+@bench_app.command(
     "tradeoffs",
     epilog="Example: opu bench tradeoffs digits-mlp --seeds 3 --out tradeoffs.json --plot tradeoffs.png\n\n"
     "Exit status 1 if a quantity does not go the way that the physics says.",
