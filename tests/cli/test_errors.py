@@ -78,9 +78,12 @@ def edited(path: Path, to: Path, *changes: tuple[str, str]) -> Path:
         (["bench", "tradeoffs", "--device", "filipovich-50x20"], "nothing to sweep: must be a device with a laser and"),
         (["reproduce", "nosuch"], "'nosuch': no such system; there are mnist, graphs"),
         (["reproduce", "graphs", "--out", "nothing"], "nothing/cora-gcn.json: cannot be read: No such file or "),
+        (["reproduce", "--out", "nothing"], "nothing/mnist-mlp.json: cannot be read: No such file or "),
+        (["reproduce", "graphs", "--variant", "bp"], "Invalid value for '--variant': needs a system, and --seeds or "),
+        (["reproduce", "graphs", "--quick", "--variant", "x"], "--variant 'x': must be one of bp, dfa, dfa-ternary, "),
         (["reproduce", "graphs", "--seeds", "0"], "Invalid value for '--seeds': "),
         (["train", "--set", "trainer.dropout=0.5"], "trainer.dropout = 0.5: must be 0 for an mlp, which has none"),
-        (["train", "--set", "model.kind=gcn"], "model.kind = 'gcn': digits is no graph; must be 'mlp'"),
+        (["train", "--set", "model.kind=gcn"], "model.kind = 'gcn': digits is neither a graph nor a text; must be 'mlp'"),
     ],
     ids=" ".join,
 )
