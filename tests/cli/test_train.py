@@ -35,6 +35,7 @@ CONTRACT_DEVICE = {
     "joules_per_op",
 }
 FURTHER_DEVICE = {"medium", "repeated_frames", "saturated_pixels", "dark_pixels", "stage_s", "stage_joules"}
+FURTHER_DEVICE |= {"n_in", "n_out", "passes"}
 
 
 def result(folder: Path) -> dict[str, Any]:
