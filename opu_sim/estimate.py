@@ -17,7 +17,7 @@ from opu_sim.cards import DeviceCard, MicroringCard, OpuCard
 from opu_sim.dmd import Dmd
 from opu_sim.errors import ConfigError, DeviceError
 from opu_sim.microring.clock import BankClock, BankPower, bank_teraops_peak, charge
-from opu_sim.output_grid import OutputGrid
+from opu_sim.output_grid import OutputGrid, output_capacity
 from opu_sim.power import FrameClock, Ledger, PowerBudget, summary, teraops_peak
 from opu_sim.recovery.tiles import MODES
 
@@ -104,8 +104,7 @@ def _one_call(card: DeviceCard, n_in: int, n_out: int, vectors: int, operation: 
     recovery = card.recovery
     anchors = recovery.anchors if recovery.method == "anchor" and recovery.anchors > 1 else 0
     dmd = Dmd(card.dmd, n_in, wavelength_m=card.laser.wavelength_nm * 1e-9, anchors=anchors)
-    block = MODES if recovery.method == "off-axis" else 1
-    clock = FrameClock(card, OutputGrid(card, n_out, math.ceil(card.medium.speckle_grain_px), block).rows)
+    clock = FrameClock(card, OutputGrid(card, n_out, math.ceil(card.medium.speckle_grain_px), _block(card)).rows)
     patterns = vectors * patterns_a_vector(card, n_in, operation)
     frames = patterns * (1 if operation == "intensity" else recovery.frames_a_pattern)
     lost = card.faults.dropped_frames or 0.0
@@ -131,6 +130,17 @@ def _add(total: Ledger, part: Ledger, times: int) -> None:
                 value[key] = value.get(key, 0.0) + times * amount
         else:
             setattr(total, entry.name, value + times * more)
+
+
+def most_outputs(card: DeviceCard) -> int | None:
+    """Outputs that a device can have at most; None where there is no limit (a bank's tiles follow each other)."""
+    if not isinstance(card, OpuCard):
+        return None
+    return output_capacity(card, math.ceil(card.medium.speckle_grain_px), _block(card))
+
+
+def _block(card: OpuCard) -> int:
+    return MODES if card.recovery.method == "off-axis" else 1
 
 
 def largest_square(card: DeviceCard, *, operation: Operation = "ternary", limit: int = 2**24) -> int:

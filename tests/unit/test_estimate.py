@@ -7,7 +7,7 @@ import pytest
 
 from opu_sim import ConfigError, DeviceError, load_device
 from opu_sim.cards import load_card
-from opu_sim.estimate import Operation, estimate, largest_square, operations
+from opu_sim.estimate import Operation, estimate, largest_square, most_outputs, operations
 from opu_sim.power import Ledger
 
 RNG = np.random.default_rng(5)
@@ -69,7 +69,9 @@ def test_lost_frames_are_shown_again_as_often_as_expected() -> None:
 
 def test_the_largest_square_is_where_the_sensor_or_the_dmd_ends() -> None:
     card = load_card("lighton-aurora")
-    assert largest_square(card) == (2048 // 5) * (1088 // 5)
+    assert largest_square(card) == most_outputs(card) == (2048 // 5) * (1088 // 5)
+    assert most_outputs(load_card("light-in-the-loop")) == (2048 // 64) * (1088 // 64) * 256
+    assert most_outputs(load_card("filipovich-50x20")) is None
     assert largest_square(load_card("lighton-full-frame")) == 912 * 1140
     assert largest_square(load_card("filipovich-50x20"), limit=10**6) == 10**6
     estimate(card, largest_square(card), largest_square(card), 1)
