@@ -89,7 +89,7 @@ class Assumptions:
                 if not low <= value <= high or not math.isfinite(value):
                     allowed = "in [0, 1]" if high == 1.0 else ">= 0" if low == 0.0 else "> 0"
                     raise ConfigError(f"--assume {entry.name} = {value!r}: must be {allowed}, and finite")
-        for name, choices in (("feedback", ("own", "shared")), ("link", ("host", "peer"))):
+        for name, choices in (("feedback", ("shared", "own")), ("link", ("host", "peer"))):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"--assume {name} = {getattr(self, name)!r}: must be {' or '.join(choices)}")
 
