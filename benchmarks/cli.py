@@ -342,7 +342,7 @@ def bench_energy(
     for title, table in energy_tables.shown(document):
         console.table(*table, title=title, fold=False)
     for line in energy_tables.notes(document):
-        typer.echo(line)
+        console.out.print(line, highlight=False, markup=False)
 
 
 @app.command(

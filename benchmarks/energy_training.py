@@ -30,7 +30,7 @@ from opu_sim.estimate import estimate, most_outputs
 
 DEPTH, WIDTH = 32.0, 2560.0
 """Assumed: a Transformer of 2.7 B parameters; the depth and the width that are held while the other one grows."""
-_CURVE = np.geomspace(1e7, 1e12, 61)
+_CURVE = np.geomspace(1e7, 1e12, 41)
 
 
 def optical_cost(card: DeviceCard) -> OpticalCost:
@@ -117,9 +117,13 @@ def _curve(
     bp = [step("bp", shape, card, optics, given) for _, shape in points]
     return {
         "against": card.name,
-        "parameters": [float(n) for n, _ in points],
-        "off_loaded": [one.off_loaded for one in bp],
-        "bp_s": [one.seconds for one in bp],
-        "odfa_token_s": [step("odfa", shape, card, optics, given).seconds for _, shape in points],
-        "odfa_sequence_s": [step("odfa", shape, card, optics, per_sequence).seconds for _, shape in points],
+        "parameters": [_short(float(n)) for n, _ in points],
+        "bp_s": [_short(one.seconds) for one in bp],
+        "odfa_token_s": [_short(step("odfa", shape, card, optics, given).seconds) for _, shape in points],
+        "odfa_sequence_s": [_short(step("odfa", shape, card, optics, per_sequence).seconds) for _, shape in points],
     }
+
+
+def _short(value: float) -> float:
+    """Six digits, all that a figure shows."""
+    return float(f"{value:.6g}")

@@ -18,6 +18,8 @@ vectors: the vectors are as many as the tokens, so T cancels, and
 
     N = t R / (2 (1 - k))       t: the device's time an error vector
 
+(attention left out). What the host does to encode errors, and to scale what comes back, is not in it.
+
 References
 ----------
 Korthikanti et al. 2022, arXiv 2205.05198: operations of a block, 24 s d^2 + 4 s^2 d a sequence, and its activations
