@@ -15,7 +15,7 @@ from benchmarks.electronic import AcceleratorCard, Precision
 from benchmarks.energy_sizes import Square, measured_crossovers, modelled_crossovers, sweep
 from benchmarks.energy_training import study
 from benchmarks.energy_workload import Case, Workload, cases
-from benchmarks.training_time import Assumptions
+from benchmarks.training_time import PUBLISHED_CROSSING, PUBLISHED_SOURCE, Assumptions
 from dfa import provenance
 from opu_sim.cards import DeviceCard
 from opu_sim.errors import DeviceError
@@ -77,7 +77,11 @@ def measure(
         "sweep": sweep(squares, cards, workload.batch, precision),
         "measurements": [table.model_dump() for table in measured],
         "accelerators": [_described(card) for card in cards],
-        "training": [_training(card, cards, given, say) for card in _different(compared)],
+        "training": {
+            "assumptions": given.listed(),
+            "published": {"parameters": PUBLISHED_CROSSING, "tag": "secondary", "source": PUBLISHED_SOURCE},
+            "devices": [_training(card, cards, given, say) for card in _different(compared)],
+        },
         "conventions": CONVENTIONS,
         "provenance": origin,
     }

@@ -15,7 +15,7 @@ from benchmarks.energy_workload import Case
 from opu_sim.estimate import estimate, largest_square
 
 _SMALLEST = 16
-_SWEEP = tuple(int(size) for size in np.unique(np.rint(np.geomspace(100, 1_039_680, 61))))
+_SWEEP = tuple(int(size) for size in np.unique(np.rint(np.geomspace(100, 1_039_680, 49))))
 
 
 class Square:

@@ -16,7 +16,7 @@ def shown(document: Mapping[str, Any]) -> list[tuple[str, Table]]:
     if document["crossovers"]:
         title = f"D → D projections, {document['sweep']['vectors']:,} in a call, {document['precision']} precision"
         out.append((title, crossovers(document)))
-    if document["training"]:
+    if document["training"]["devices"]:
         out += [
             ("Training a Transformer, a model: parameters from which on optics is ahead", training(document)),
             ("The same, deeper or wider", families(document)),
@@ -139,18 +139,14 @@ def notes(document: Mapping[str, Any]) -> list[str]:
     ]
     out += [f"{_label(row)}: {row['reason']}" for row in document["rows"] if row.get("reason")]
     out += [f"measured: {table['source']}. {table['note']}" for table in document["measurements"]]
-    if document["training"]:
-        first = document["training"][0]
-        out.append(
-            f"published crossing near {count(first['published']['parameters'])} parameters: "
-            f"{first['published']['source']}"
-        )
+    published = document["training"]["published"]
+    out.append(f"published crossing near {count(published['parameters'])} parameters: {published['source']}")
     return out
 
 
 def assumptions(document: Mapping[str, Any]) -> Table:
     """What the training model takes for granted."""
-    given = document["training"][0]["assumptions"]
+    given = document["training"]["assumptions"]
     return ["assumption", "value", "source"], [[a["key"], str(a["value"]), a["source"]] for a in given]
 
 
@@ -165,7 +161,7 @@ def sources(document: Mapping[str, Any]) -> Table:
 
 
 def _parts(document: Mapping[str, Any], device: str | None) -> Sequence[Mapping[str, Any]]:
-    return [part for part in document["training"] if device in (None, part["device"])]
+    return [part for part in document["training"]["devices"] if device in (None, part["device"])]
 
 
 def _label(entry: Mapping[str, Any]) -> str:

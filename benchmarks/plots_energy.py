@@ -91,7 +91,7 @@ def _training(axes: Axes, document: Mapping[str, Any]) -> None:
     """Optical step over backpropagation's on the middle one of the cards, an error vector a token and a sequence."""
     middle = len(document["accelerators"]) // 2
     name = document["accelerators"][middle]["name"]
-    for number, part in enumerate(document["training"]):
+    for number, part in enumerate(document["training"]["devices"]):
         curve = next(curve for curve in part["curves"] if curve["against"] == name)
         n, bp = np.array(curve["parameters"]), np.array(curve["bp_s"])
         if number == 0:
@@ -116,9 +116,7 @@ def _training(axes: Axes, document: Mapping[str, Any]) -> None:
 
 def _firmness(axes: Axes, document: Mapping[str, Any]) -> None:
     """Crossings in time of the first device, one assumption changed at a time; none: at the right edge, hollow."""
-    if not document["training"]:
-        return
-    part = document["training"][0]
+    part = document["training"]["devices"][0]
     entries = [{"change": "as assumed", "against": c["against"], "time": c["token"]["time"]} for c in part["cards"]]
     entries += part["sensitivity"]
     changes = list(dict.fromkeys(entry["change"] for entry in entries))
@@ -145,11 +143,11 @@ def _firmness(axes: Axes, document: Mapping[str, Any]) -> None:
 
 
 def _published(axes: Axes, document: Mapping[str, Any]) -> None:
-    if document["training"]:
-        at = document["training"][0]["published"]["parameters"]
-        axes.axvline(at, color=_OPTICAL[4], lw=1.3, ls=(0, (6, 3)), zorder=1)
-        axes.text(at, 0.02, f" {count(at)} published\n (secondary)", transform=axes.get_xaxis_transform(), fontsize=9.5,
-                  color=_OPTICAL[4], va="bottom", zorder=6)  # fmt: skip
+    at = document["training"]["published"]["parameters"]
+    axes.axvline(at, color=_OPTICAL[4], lw=1.3, ls=(0, (6, 3)), zorder=1)
+    text = f" {count(at)} published\n (secondary)"
+    place = {"transform": axes.get_xaxis_transform(), "va": "bottom", "zorder": 6}
+    axes.text(at, 0.02, text, fontsize=9.5, color=_OPTICAL[4], **place)
 
 
 def _coloured(document: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -16,13 +16,19 @@ from typing import Any
 
 from benchmarks import energy_tables, plots_throughput, reproduce, training
 
+
+def _first(document: dict[str, Any]) -> str:
+    """The device that the tables on training are of."""
+    return str(document["training"]["devices"][0]["device"])
+
+
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 _ENERGY: dict[str, Callable[[dict[str, Any]], energy_tables.Table]] = {
     "energy-rows": energy_tables.rows,
     "energy-crossovers": energy_tables.crossovers,
-    "energy-training": lambda document: energy_tables.training(document, document["training"][0]["device"]),
-    "energy-sensitivity": lambda document: energy_tables.sensitivity(document, document["training"][0]["device"]),
+    "energy-training": lambda document: energy_tables.training(document, _first(document)),
+    "energy-sensitivity": lambda document: energy_tables.sensitivity(document, _first(document)),
 }
 _TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

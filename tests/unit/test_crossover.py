@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import pytest
@@ -10,6 +11,7 @@ from benchmarks.crossover import ahead_between, interpolated, power_law, power_l
 from benchmarks.electronic import load_accelerator, load_measurements
 from benchmarks.energy_sizes import Square, measured_crossovers, modelled_crossovers
 from benchmarks.energy_workload import AS_PUBLISHED, Case
+from benchmarks.readme import ROOT
 from opu_sim.cards import load_card
 from opu_sim.estimate import estimate
 
@@ -98,3 +100,13 @@ def test_a_crossing_beyond_the_cards_memory_says_so(two_kilohertz: Case) -> None
     # 15 mJ a vector over 0.88 pJ an operation.
     assert energy["size"] == pytest.approx(math.sqrt(0.015 / 2.0 * 0.801 * 989.4e12 / 700.0), rel=0.001)
     assert energy["fits"] is True
+
+
+def test_the_stored_result_says_what_the_readme_says() -> None:
+    document = json.loads((ROOT / "benchmarks" / "results" / "energy.json").read_text(encoding="utf-8"))
+    first = document["training"]["devices"][0]
+    published = document["training"]["published"]["parameters"]
+    assert (first["device"], published) == ("lighton-aurora", 2.7e9)
+    assert all(card["token"]["time"] > published for card in first["cards"])
+    sides = {card["sequence"]["time"] > published for card in first["cards"]}
+    assert sides == {True, False}
