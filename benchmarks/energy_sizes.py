@@ -54,7 +54,7 @@ def _crossover(
         "quantity": quantity,
         "size": start,
         "until": end,
-        "looked_up_to": high,
+        "looked_at": [low, high],
     }
 
 

@@ -172,7 +172,10 @@ def _sizes(entry: Mapping[str, Any]) -> str:
     start, end = entry["size"], entry["until"]
     if start is None:
         return "–"
-    text = count(start) if end is None else f"{count(start)} to {count(end)}"
+    if start == entry["looked_at"][0]:
+        text = "all" if end is None else f"up to {count(end)}"
+    else:
+        text = count(start) if end is None else f"{count(start)} to {count(end)}"
     return text if entry["fits"] else f"{text}*"
 
 

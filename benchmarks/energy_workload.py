@@ -107,9 +107,11 @@ def _run(document: Any, where: str) -> Workload:
         )
     n_in, n_out = _sizes(document, device, where)
     vectors = int(device["projections"])
-    calls = device.get("passes") or math.ceil(vectors / _batch_size(document))
+    calls = device.get("passes", math.ceil(vectors / _batch_size(document)))
+    if type(calls) is not int or calls < 1:
+        raise ConfigError(f"{where}: device.passes = {shown(calls)}: must be an integer >= 1")
     run = device if device["device_s"] else None
-    return Workload(n_in, n_out, vectors, max(int(calls), 1), where, run)
+    return Workload(n_in, n_out, vectors, calls, where, run)
 
 
 def _sizes(document: Mapping[str, Any], device: Mapping[str, Any], where: str) -> tuple[int, int]:
@@ -166,7 +168,7 @@ def parse_precision(name: str) -> Precision:
 
 def parse_cards(names: Sequence[str], efficiencies: Sequence[str]) -> list[AcceleratorCard]:
     """The named electronic cards, or the shipped ones, with the efficiencies of `electronic.with_efficiencies`."""
-    cards = [electronic.load_accelerator(name) for name in (names or electronic.accelerator_names())]
+    cards = [electronic.load_accelerator(name) for name in dict.fromkeys(names or electronic.accelerator_names())]
     return electronic.with_efficiencies(cards, efficiencies, "--efficiency")
 
 
@@ -184,7 +186,7 @@ def cases(devices: Sequence[str], settings: Mapping[str, Any], wanted: Sequence[
         if settings:
             raise ConfigError("--set: must go with --device, as not every device has every key")
         return [published, *(case for name in names for case in _of(load_card(name), wanted, strict=False))]
-    return [case for name in devices for case in _of(load_card(name, settings), wanted, strict=True)]
+    return [case for name in dict.fromkeys(devices) for case in _of(load_card(name, settings), wanted, strict=True)]
 
 
 def _of(card: DeviceCard, wanted: Sequence[Operation], *, strict: bool) -> list[Case]:

@@ -135,7 +135,7 @@ def _firmness(axes: Axes, document: Mapping[str, Any]) -> None:
     axes.set_xlim(1e8, none)
     axes.set_yticks(range(len(changes)), changes, fontsize=10.5)
     axes.set_ylim(len(changes) - 0.5, -0.5)
-    axes.set_xlabel("parameters from which on optical training is faster; right edge, hollow: never")
+    axes.set_xlabel("parameters from which on optics is faster (hollow: never)")
     axes.set_title(f"{part['device']}: how firm is the crossing?", fontsize=13)
     axes.grid(axis="x", alpha=0.25)
     for line in range(1, len(changes)):
@@ -174,10 +174,10 @@ def _legend(document: Mapping[str, Any]) -> list[Line2D]:
         handles.append(Line2D([], [], color=colour, ls=_STYLES[curve["operation"]], lw=2.0, label=label))
     for place, card in enumerate(document["sweep"]["electronic"]):
         handles.append(Line2D([], [], color=_GREYS[place % len(_GREYS)], lw=1.6, marker=_MARKERS[place % len(_MARKERS)],
-                              label=f"{card['device']}; dotted: matrix does not fit"))  # fmt: skip
+                              label=card["device"]))  # fmt: skip
     for table in document["measurements"]:
         label = f"{table['accelerator']}, measured ({table['dtype']})"
         handles.append(Line2D([], [], color="black", marker="+", ls="", ms=8, label=label))
-    handles.append(Line2D([], [], color="black", lw=2.4, label="backpropagation (1)"))
+    handles.append(Line2D([], [], color="#777777", ls=":", lw=1.2, label="matrix does not fit the card"))
     handles.append(Line2D([], [], color="#888888", ls=(0, (1.2, 1.2)), lw=1.8, label="training, an error a sequence"))
     return handles

@@ -274,7 +274,9 @@ def _light(method: Method, shape: Shape, optics: OpticalCost, given: Assumptions
 def crossings(
     shapes: Family, card: AcceleratorCard, optics: OpticalCost, given: Assumptions
 ) -> dict[str, float | None]:
-    """Parameters from which on optical training needs less `time`, and less `energy`; None below 1e14.
+    """Parameters from which on optical training needs less `time`, and less `energy`; None where not below 1e14.
+
+    Where it is ahead throughout, the smallest member of the family from 1e6 on.
 
     The last change of sides counts: a small window in which the order is the other way round, say just where one of
     the methods begins to off-load, is no crossing.

@@ -41,6 +41,7 @@ def test_version(opu: Opu) -> None:
         ["device", "check"],
         ["data", "fetch"],
         ["bench", "throughput"],
+        ["bench", "energy"],
         ["bench", "training"],
         ["bench", "tradeoffs"],
     ],

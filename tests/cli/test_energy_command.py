@@ -142,6 +142,7 @@ def damaged(change: dict[str, Any]) -> str:
         (damaged({"watts": None}), "result.json: device.watts = None: must be a number >= 0"),
         (damaged({"stage_joules": []}), "result.json: device.stage_joules = []: must be a table"),
         (damaged({"n_in": 0}), "result.json: device.n_in = 0, device.n_out = 40: must be integers >= 1"),
+        (damaged({"passes": "3"}), "result.json: device.passes = '3': must be an integer >= 1"),
         (damaged({"projections": 0}), "this run (bp) projected nothing; must be a run by odfa, dfa or dfa-ternary"),
     ],
 )
