@@ -210,7 +210,8 @@ def product(
 def memory_limit(card: AcceleratorCard, vectors: int, precision: Precision = "half") -> int:
     """Largest D whose D x D matrix fits with `vectors` inputs and outputs: width (D^2 + 2 vectors D) <= memory."""
     elements = GB * card.memory_gb / BYTES[precision]
-    return math.floor(math.sqrt(elements + float(vectors) ** 2) - vectors)
+    # Not sqrt(elements + vectors^2) - vectors, a difference of nearly equal numbers for many vectors.
+    return math.floor(elements / (math.sqrt(elements + float(vectors) ** 2) + vectors))
 
 
 def row(card: AcceleratorCard, cost: Product, n_in: int, n_out: int, vectors: int) -> dict[str, Any]:

@@ -71,6 +71,8 @@ def test_a_matrix_that_does_not_fit_has_no_time() -> None:
     size = memory_limit(card, 3000)
     assert 2 * (size**2 + 2 * 3000 * size) <= 16e9 < 2 * ((size + 1) ** 2 + 2 * 3000 * (size + 1))
     assert product(card, size, size, 3000).fits
+    assert memory_limit(card, 10**10) == 0
+    assert memory_limit(card, 10**8) == 39  # 8e9 elements, two vectors of 39 for each of 1e8
     beyond = product(card, size + 1, size + 1, 3000)
     assert not beyond.fits
     line = row(card, beyond, size + 1, size + 1, 3000)
