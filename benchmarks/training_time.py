@@ -114,7 +114,7 @@ def assumptions(texts: Sequence[str]) -> Assumptions:
     known = {entry.name: type(entry.default) for entry in fields(Assumptions)}
     changes: dict[str, Any] = {}
     for text in texts:
-        key, value = parse_assignment(text, "--assume")
+        key, value = parse_assignment(text, "--assume", "tokens=512")
         if key not in known:
             raise ConfigError(f"--assume {key}: unknown key; must be one of {', '.join(known)}")
         kind = known[key]

@@ -234,7 +234,7 @@ def _allowed(model: type[BaseModel], location: list[Any]) -> str:
     return f"must be {wanted}" if wanted else ""
 
 
-def parse_assignment(text: str, option: str = "--set") -> tuple[str, Any]:
+def parse_assignment(text: str, option: str = "--set", example: str = "trainer.epochs=5") -> tuple[str, Any]:
     """`KEY=VALUE` of a command line; VALUE is TOML (1e-3, true, [64, 64]) or else a bare word.
 
     Raises
@@ -244,7 +244,7 @@ def parse_assignment(text: str, option: str = "--set") -> tuple[str, Any]:
     """
     key, _, value = (part.strip() for part in text.partition("="))
     if not key or not value:
-        raise refused(f"{option} {shown(text)}: must be KEY=VALUE, for example trainer.epochs=5")
+        raise refused(f"{option} {shown(text)}: must be KEY=VALUE, for example {example}")
     # Text after a line break would be parsed as further TOML, and be lost.
     if len(text.strip().splitlines()) > 1:
         raise refused(f"{option} {shown(text)}: must be one line")

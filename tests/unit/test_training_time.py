@@ -217,7 +217,7 @@ def test_each_assumption_has_a_source_and_can_be_set() -> None:
         ("feedback=none", "--assume feedback = 'none': must be shared or own"),
         ("fused=1", "--assume fused = 1: must be true or false"),
         ("link=usb", "--assume link = 'usb': must be host or peer"),
-        ("tokens", "--assume 'tokens': must be KEY=VALUE"),
+        ("tokens", "--assume 'tokens': must be KEY=VALUE, for example tokens=512"),
     ],
 )
 def test_a_bad_assumption_is_one_line(text: str, complaint: str) -> None:
