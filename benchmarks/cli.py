@@ -295,6 +295,79 @@ def bench_tradeoffs(
         raise typer.Exit(1)
 
 
+@bench_app.command(
+    "energy",
+    epilog="Example: opu bench energy 20000x20000x3000 --device lighton-aurora --against h100 --efficiency 0.6\n\n"
+    "Example: opu bench energy runs/digits-mlp-odfa-seed0/result.json --json",
+)
+def bench_energy(
+    workload: Annotated[
+        str, typer.Argument(metavar="[WORKLOAD]", help="N_INxN_OUT[xVECTORS], or a run's result.json.")
+    ] = "10000x10000x3000",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="Shipped device or TOML file, repeatable; all shipped without it.", show_default=False),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Electronic card or TOML file, repeatable; all shipped without it.", show_default=False),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of --device, as camera.roi_rows=64."),
+    ] = None,
+    operation: Annotated[
+        list[str] | None,
+        typer.Option(help="intensity, ternary or float, repeatable; the first two without it.", show_default=False),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="Of the electronic cards: half or single.")] = "half",
+    efficiency: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[CARD=]X", help="Share of an electronic peak that is reached; CARD.training=X, too."),
+    ] = None,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Change an assumption of the training time, as tokens=512."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write the figure (PNG).", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Seconds, joules, TeraOPS of a workload beside electronic cards; from which size, and model, optics is ahead."""
+    from benchmarks import console, energy, energy_tables
+    from benchmarks import energy_workload as given
+    from benchmarks.training_time import assumptions
+    from dfa.checkpoint import make_writable, write_atomic
+    from opu_sim.config import parse_assignment
+
+    for path, option in ((out, "--out"), (plot, "--plot")):
+        if path is not None:
+            make_writable(path.parent, option)
+    document = energy.measure(
+        given.parse_workload(workload),
+        devices=device or (),
+        settings=dict(parse_assignment(text) for text in set_ or []),
+        wanted=given.parse_operations(operation or ()),
+        cards=given.parse_cards(against or (), efficiency or ()),
+        precision=given.parse_precision(precision),
+        assumptions=assumptions(assume or ()),
+        progress=console.note,
+    )
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    if plot is not None:
+        from benchmarks.plots_energy import plot as draw
+
+        draw(document, plot)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for title, table in energy_tables.shown(document):
+        console.table(*table, title=title, fold=False)
+    for line in energy_tables.notes(document):
+        console.out.print(line, highlight=False, markup=False)
+
+
 @app.command(
     epilog="Example: opu reproduce graphs --quick\n\n"
     "Without --seeds or --quick the tables are made from the stored results. Training again can be broken off: each "

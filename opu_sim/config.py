@@ -254,7 +254,7 @@ def _allowed(model: type[BaseModel], location: list[Any]) -> str:
     return f"must be {wanted}" if wanted else ""
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
+def parse_assignment(text: str, option: str = "--set", example: str = "trainer.epochs=5") -> tuple[str, Any]:
     """`KEY=VALUE` of a command line; VALUE is TOML (1e-3, true, [64, 64]) or else a bare word.
 
     Raises
@@ -264,15 +264,15 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """
     key, _, value = (part.strip() for part in text.partition("="))
     if not key or not value:
-        raise refused(f"--set {shown(text)}: must be KEY=VALUE, for example trainer.epochs=5")
+        raise refused(f"{option} {shown(text)}: must be KEY=VALUE, for example {example}")
     # Text after a line break would be parsed as further TOML, and be lost.
     if len(text.strip().splitlines()) > 1:
-        raise refused(f"--set {shown(text)}: must be one line")
+        raise refused(f"{option} {shown(text)}: must be one line")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key, value
     except ValueError as error:
-        raise refused(f"--set {key}: {error}") from None
+        raise refused(f"{option} {key}: {error}") from None
     except RecursionError:
-        raise refused(f"--set {key}: nested too deeply") from None
+        raise refused(f"{option} {key}: nested too deeply") from None

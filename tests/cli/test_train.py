@@ -33,6 +33,7 @@ CONTRACT_DEVICE = {
     "joules_per_op",
 }
 FURTHER_DEVICE = {"medium", "repeated_frames", "saturated_pixels", "dark_pixels", "stage_s", "stage_joules"}
+FURTHER_DEVICE |= {"n_in", "n_out", "passes"}
 
 
 @pytest.fixture(scope="module")
