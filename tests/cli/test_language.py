@@ -78,7 +78,14 @@ def test_a_run_its_resumption_and_its_own_configuration(opu: Opu, own: Path, tmp
         (["--set", "data.validation=7"], ["data.validation = 7", "7 tokens"]),
         (["--set", "model.heads=3"], ["model.heads = 3", "must divide width = 16"]),
         (["--set", "model.width=40000"], ["model.width = 40000", "GiB", "half of this computer's memory"]),
-        (["--set", "device.camera.roi_rows=8", "--set", "device.camera.columns=64"], ["n_out = 48"]),
+        (
+            [
+                w
+                for key, value in (("rows", 10), ("roi_rows", 10), ("columns", 64))
+                for w in ("--set", f"device.camera.{key}={value}")
+            ],
+            ["n_out = 48", "allowed: 1 .. 24"],
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line(opu: Opu, own: Path, tmp_path: Path, changes: list[str], parts: list[str]) -> None:
