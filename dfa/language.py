@@ -99,8 +99,9 @@ class Text:
         needed, allowed = training_bytes(config, rows), half_of_memory()
         if needed > allowed:
             raise ConfigError(
-                f"model.width = {config.width}: {config.blocks} blocks, {config.vocabulary} tokens and batches of {rows} "
-                f"tokens take {needed / 2**30:.1f} GiB; allowed: {allowed / 2**30:.1f} GiB, half of this computer's memory"
+                f"model.width = {config.width}: {config.blocks} blocks, {config.vocabulary} tokens and batches of "
+                f"{rows} take {needed / 2**30:.1f} GiB; allowed: {allowed / 2**30:.1f} GiB, half of this computer's "
+                "memory"
             )
         return Transformer(
             config.vocabulary,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from dfa.checkpoint import write_atomic
@@ -43,9 +44,10 @@ def history_figure(
     curve(loss, "training", _BLUE, [row["train_loss"] for row in history])
     if "validation_loss" in history[0]:
         curve(loss, "validation", _ORANGE, [row["validation_loss"] for row in history])
-    loss.set(title="Loss" if "perplexity" not in test else "Loss [nat a token]", xlabel="epoch", yscale="log")
+    language = "perplexity" in test
+    loss.set(title="Loss [nat a token]" if language else "Loss", xlabel="epoch", yscale="linear" if language else "log")
     chosen = f"epoch {result['selected_epoch']}" if "selected_epoch" in result else "last epoch"
-    if "perplexity" in test:
+    if language:
         curve(quality, "training, as it went", _BLUE, [math.exp(row["train_loss"]) for row in history])
         if "validation_perplexity" in history[0]:
             curve(quality, "validation", _ORANGE, [row["validation_perplexity"] for row in history])
@@ -53,6 +55,8 @@ def history_figure(
             test["perplexity"], color=_GREY, ls="--", lw=1, label=f"test, {chosen}: {test['perplexity']:.2f}"
         )
         quality.set(title="Perplexity", xlabel="epoch", yscale="log")
+        quality.yaxis.set_major_formatter(ScalarFormatter())
+        quality.yaxis.set_minor_formatter(ScalarFormatter())
     else:
         curve(quality, "training", _BLUE, [100.0 * row["train_accuracy"] for row in history])
         if "validation_accuracy" in history[0]:
@@ -60,7 +64,9 @@ def history_figure(
         percent = 100.0 * test["accuracy"]
         quality.axhline(percent, color=_GREY, ls="--", lw=1, label=f"test, {chosen}: {percent:.1f} %")
         quality.set(title="Accuracy [%]", xlabel="epoch")
-    _draw_alignment(angle, history, alignments)
+    model = result["experiment"]["model"]
+    segment = "hidden layer" if "hidden" in model else "block" if model["injection"] == "macro" else "point"
+    _draw_alignment(angle, history, alignments, segment)
     for axes in (loss, quality, angle):
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
@@ -69,14 +75,14 @@ def history_figure(
     return figure
 
 
-def _draw_alignment(axes: Axes, history: list[dict[str, float]], alignments: list[list[float]]) -> None:
+def _draw_alignment(axes: Axes, history: list[dict[str, float]], alignments: list[list[float]], name: str) -> None:
     keys = [key for key in history[0] if key.startswith("alignment_")]
     at = [row[0] for row in alignments] or [row["epoch"] for row in history]
     for segment, key in enumerate(keys):
         values = [row[segment + 1] for row in alignments] or [row[key] for row in history]
         shade = 0.25 + 0.6 * segment / max(len(keys) - 1, 1)
         axes.plot(
-            at, values, "-" if alignments else "o-", ms=3, color=_BLUE, alpha=shade, label=f"segment {segment + 1}"
+            at, values, "-" if alignments else "o-", ms=3, color=_BLUE, alpha=shade, label=f"{name} {segment + 1}"
         )
     axes.axhline(0.0, color=_GREY, lw=0.8)
     axes.set(title="Cosine of update to backpropagation", xlabel="step" if alignments else "epoch", ylim=(-0.1, 1.05))

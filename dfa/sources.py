@@ -175,8 +175,8 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     mirror = os.environ.get("OPU_DATA_URL")
     if not (mirror or source.urls):
         raise ConfigError(
-            f"{name}: no public home is known; provide {', '.join(source.files)} in a folder {source.folder or name}/ of "
-            "OPU_DATA_DIR"
+            f"{name}: no public home is known; provide {', '.join(source.files)} in a folder "
+            f"{source.folder or name}/ of OPU_DATA_DIR"
         )
     import pooch
 
