@@ -22,6 +22,8 @@ from dfa.schedule import Schedule
 from dfa.task import make_task
 from dfa.text import Corpus, characters
 from dfa.trainer import Trainer
+from dfa.transformer import Transformer
+from dfa.transformer.buffers import Buffers
 from opu_sim.errors import ConfigError
 
 SMALL = {
@@ -214,6 +216,28 @@ def test_feedback_beats_shallow_training_and_the_shares_of_the_characters() -> N
     assert 1 < found["bp"] < min(found["dfa"], found["odfa"]), found
     assert max(found["dfa"], found["odfa"]) < 0.8 * found["shallow"], found
     assert found["shallow"] < alone, found
+
+
+def test_feedback_on_the_normed_stream_keeps_the_stream_small() -> None:
+    """Orthogonal to the stream, feedback turns it; straight on the stream (the control) it makes it longer."""
+    spread = {}
+    for point, error in (("normed", "head"), ("stream", "stream")):
+        chosen = experiment("dfa", model__width=32, model__feedback_point=point, model__error_point=error)
+        with Trainer(chosen, data=CORPUS) as trainer:
+            trainer.fit()
+            stream = np.empty((1, 8, 32), np.float32)
+            model = trainer.network
+            assert isinstance(model, Transformer)
+            model.embedding.forward(CORPUS.test[None, :8], stream)
+            rows = stream.reshape(8, 32)
+            for attention, feed_forward in model.blocks:
+                attention.forward(rows, (1, 8), Buffers(np.float32), Buffers(np.float32))
+                feed_forward.forward(rows, Buffers(np.float32), Buffers(np.float32))
+            spread[point] = float(rows.std(axis=1).mean())
+    assert 0.1 < spread["normed"] < 3, (
+        spread
+    )  # at the start: about sqrt(2 / 32) = 0.25 from the embeddings, and branches
+    assert spread["stream"] > 3 * spread["normed"], spread
 
 
 # --- loss, schedule, clipping, feedback -------------------------------------------------------------------------
