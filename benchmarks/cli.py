@@ -311,6 +311,23 @@ def reproduce(
         raise typer.Exit(1)
 
 
+@app.command(epilog="Example: opu report runs/digits-mlp-odfa-seed0")
+def report(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Directory of `opu train` or `opu sweep`, or one that holds the JSON of `opu bench`.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """One HTML file, DIR/report.html, of a run, a benchmark or a sweep: opens anywhere, without a network."""
+    from benchmarks import report as reports
+
+    typer.echo(reports.write(folder))
+
+
 def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:
     from benchmarks import console
 
