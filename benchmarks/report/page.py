@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -103,9 +104,10 @@ class Page:
         shaped = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
         shaped.filters["own_svg"] = Markup  # drawn here by matplotlib, from numbers and shapes of letters
         shaped.filters["prose"] = _prose
-        return shaped.from_string(template).render(
+        html = shaped.from_string(template).render(
             page=self, script=Markup(script), style=Markup(style), script_hash=digest
         )
+        return re.sub("[\x00\ud800-\udfff]", "\ufffd", html)  # what no HTML file may hold
 
 
 def _prose(text: str) -> Markup:

@@ -22,8 +22,7 @@ def front(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
 def knee(cost: Sequence[float], gain: Sequence[float], best: Sequence[int]) -> int | None:
     """The point of the front farthest above the straight line between its ends; None without a bend.
 
-    Cost and gain are scaled to [0, 1] over the front, the cost's logarithm where all costs are positive, so that units
-    play no part.
+    Cost and gain are scaled to [0, 1] over the front, so that units play no part.
 
     References
     ----------
@@ -32,9 +31,7 @@ def knee(cost: Sequence[float], gain: Sequence[float], best: Sequence[int]) -> i
     """
     if len(best) < 3:
         return None
-    costs = [cost[i] for i in best]
-    x = [math.log(c) for c in costs] if min(costs) > 0 else costs
-    y = [gain[i] for i in best]
+    x, y = [cost[i] for i in best], [gain[i] for i in best]
     above = [(b - y[0]) / (y[-1] - y[0]) - (a - x[0]) / (x[-1] - x[0]) for a, b in zip(x, y, strict=True)]
     farthest = max(range(len(best)), key=lambda k: above[k])
     return best[farthest] if above[farthest] > 1e-9 else None

@@ -21,7 +21,7 @@ CONVENTIONS = (
     "A configuration is one choice of the swept keys; figures of it are means over its seeds, ± their sample standard "
     "deviation. Accuracy: test set.",
     "A Pareto front: configurations that no other beats in accuracy without costing more. Its knee: the one farthest "
-    "above the straight line between the front's ends, cost on a logarithmic scale (Das 1999).",
+    "above the straight line between the front's ends, both quantities scaled to 0 … 1 over the front (Das 1999).",
     *RUN_CONVENTIONS,
 )
 
@@ -42,7 +42,7 @@ def page(folder: Path) -> Page:
     sweep = sweep_file.read(folder)
     found = sweep.configurations()
     done = [configuration for configuration in found if any(c.found for c in configuration.points)]
-    keys = _varied(found)
+    keys = _varied(sweep, found)
     name = str(sweep.definition.get("name") or folder.resolve().name)
     report = Page(
         title=name,
@@ -55,6 +55,7 @@ def page(folder: Path) -> Page:
         report.sections += [_over_keys(done, keys), *_fronts(done, keys), _host(done, keys)]
     report.sections += [
         *_failed(sweep, keys),
+        *_warned(sweep),
         _what(sweep, keys, found),
         Section("Conventions", text=CONVENTIONS),
         *_sessions(sweep),
@@ -62,16 +63,12 @@ def page(folder: Path) -> Page:
     return report
 
 
-def _varied(found: Sequence[Configuration]) -> list[str]:
-    """Keys with more than one value, of those that always change together the first; without any, all keys."""
+def _varied(sweep: Sweep, found: Sequence[Configuration]) -> list[str]:
+    """Keys with more than one value, of those of one axis the first; without any, all keys."""
     keys = list(dict.fromkeys(key for configuration in found for key in configuration.parameters))
-    series: dict[tuple[int, ...], str] = {}
-    for key in keys:
-        values = [json.dumps(configuration.parameters.get(key)) for configuration in found]
-        numbered = {value: index for index, value in enumerate(dict.fromkeys(values))}
-        if len(numbered) > 1:
-            series.setdefault(tuple(numbered[value] for value in values), key)
-    return list(series.values()) or keys
+    followers = {key for axis in sweep.joined() for key in axis[1:]}
+    varied = [key for key in keys if len({json.dumps(c.parameters.get(key)) for c in found}) > 1]
+    return [key for key in varied if key not in followers] or keys
 
 
 def _sentence(sweep: Sweep, found: Sequence[Configuration], keys: Sequence[str]) -> str:
@@ -238,6 +235,19 @@ def _failed(sweep: Sweep, keys: Sequence[str]) -> list[Section]:
         for point in failed[:_ROWS]
     ]
     return [Section("Failed points", tables=[Table("Points that failed", [*keys, "seed", "reason"], rows)])]
+
+
+def _warned(sweep: Sweep) -> list[Section]:
+    """What the devices warned of: too much light, or too little."""
+    counts: dict[str, int] = {}
+    for point in sweep.points:
+        said = point.result.get("warnings")
+        for line in said if isinstance(said, list) else ():
+            counts[str(line)] = counts.get(str(line), 0) + 1
+    if not counts:
+        return []
+    rows = [[Cell(line), cell(count)] for line, count in counts.items()][:_ROWS]
+    return [Section("Warnings", tables=[Table("What devices warned of", ("warning", "points"), rows)])]
 
 
 def _what(sweep: Sweep, keys: Sequence[str], found: Sequence[Configuration]) -> Section:

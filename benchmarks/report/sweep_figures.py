@@ -52,7 +52,7 @@ def over_one_key(done: Sequence[Configuration], key: str, quantity: str) -> str:
             errors = [c.spread(quantity) or 0.0 for _, c in known]
             axes.errorbar(x, y, errors, fmt="o-" if continuous else "o", color=figures.BLUE, lw=1.4, ms=5, capsize=3)
         if not continuous:
-            slanted = {"rotation": 30, "ha": "right"} if len(values) > 4 else {}
+            slanted: dict[str, Any] = {"rotation": 30, "ha": "right"} if len(values) > 4 else {}
             axes.set_xticks(range(len(values)), [figures.plain(_shown(value), 16) for value in values], **slanted)
         elif figures.is_wide(x):
             axes.set_xscale("log")

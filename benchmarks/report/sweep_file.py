@@ -13,6 +13,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from opu_sim.config import refused
+from opu_sim.errors import ConfigError
 
 FILE = "results.sqlite"
 _COLUMNS = ("parameters", "seed", "status", "result")
@@ -74,6 +75,12 @@ class Sweep:
     definition: dict[str, Any]
     sessions: list[dict[str, Any]]
 
+    def joined(self) -> list[list[str]]:
+        """Keys that vary together, axis by axis, as the definition has them."""
+        axes = self.definition.get("axes")
+        keys = [axis.get("keys") for axis in axes if isinstance(axis, Mapping)] if isinstance(axes, list) else []
+        return [[str(key) for key in names] for names in keys if isinstance(names, list)]
+
     def configurations(self) -> list[Configuration]:
         """In the order of the sweep."""
         found: dict[str, Configuration] = {}
@@ -93,26 +100,35 @@ def read(folder: Path) -> Sweep:
     """
     path = folder / FILE
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db:
-            db.row_factory = sqlite3.Row
-            tables = {row["name"] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "points" not in tables:
-                raise refused(f"{path}: not the results of a sweep: no table 'points'")
-            known = {row["name"] for row in db.execute("PRAGMA table_info(points)")}
-            if missing := [name for name in _COLUMNS if name not in known]:
-                raise refused(f"{path}: not the results of a sweep: table 'points' has no {', '.join(missing)}")
-            order = "position" if "position" in known else "rowid"
-            points = [_point(row) for row in db.execute(f"SELECT * FROM points ORDER BY {order}")]
-            definition = _definition(db) if "sweep" in tables else {}
-            sessions = [dict(row) for row in db.execute("SELECT * FROM sessions")] if "sessions" in tables else []
+        try:
+            sweep = _content(path, "ro")
+        except sqlite3.OperationalError:
+            # A sweep that was killed within a transaction leaves a journal, which only a writer may roll back.
+            sweep = _content(path, "rw")
     except (sqlite3.Error, OverflowError) as error:
         raise refused(f"{path}: damaged, or not the results of a sweep: {error}") from None
+    except ConfigError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if type(error).__name__ == "ConfigError":
-            raise
         raise refused(f"{path}: damaged: {type(error).__name__}: {error}") from None
-    if not points:
+    if not sweep.points:
         raise refused(f"{path}: a sweep without a point: nothing to report")
+    return sweep
+
+
+def _content(path: Path, mode: str) -> Sweep:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as db:
+        db.row_factory = sqlite3.Row
+        tables = {row["name"] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if "points" not in tables:
+            raise refused(f"{path}: not the results of a sweep: no table 'points'")
+        known = {row["name"] for row in db.execute("PRAGMA table_info(points)")}
+        if missing := [name for name in _COLUMNS if name not in known]:
+            raise refused(f"{path}: not the results of a sweep: table 'points' has no {', '.join(missing)}")
+        order = "position" if "position" in known else "rowid"
+        points = [_point(row) for row in db.execute(f"SELECT * FROM points ORDER BY {order}")]
+        definition = _definition(db) if "sweep" in tables else {}
+        sessions = [dict(row) for row in db.execute("SELECT * FROM sessions")] if "sessions" in tables else []
     return Sweep(points, definition, sessions)
 
 

@@ -23,8 +23,8 @@ _SCHEMA = "opu-sim/result/"
 _PARTS = ("train", "validation", "test")
 
 CONVENTIONS = (
-    "One op is one multiplication or one addition; a projection of one vector is 2 · n_in · n_out ops. TeraOPS peak, "
-    "what the card promises: 2 · mirrors · pixels · full-frame rate (microring bank: 2 · rows · columns · symbol rate). "
+    "One op is one multiplication or one addition; a projection of one vector is 2 · n_in · n_out ops. TeraOPS peak: "
+    "2 · mirrors · pixels · full-frame rate (a microring bank: 2 · rows · columns · symbol rate). "
     "TeraOPS optical: 2 · mirrors used · pixels read, of the frames really shown, over device time. TeraOPS delivered: "
     "2 · n_in · n_out for each projection that training received, over device time. Utilisation: delivered over peak.",
     "Device time is the simulated clock of the optical device (exposure, read-out, pattern load, link, latency); host "
@@ -180,9 +180,9 @@ def _history(path: Path) -> list[dict[str, float]]:
         for row in csv.DictReader(io.StringIO(read_text(path)), strict=True):
             if None in row or None in row.values():
                 raise ValueError("a row of another length than the head")
-            rows.append({key: float(value) for key, value in row.items() if value != ""})
-            if "epoch" not in rows[-1]:
+            if not row.get("epoch"):
                 raise ValueError("no epoch")
+            rows.append({key: float(value) for key, value in row.items() if value != ""})
     except (ValueError, csv.Error) as error:
         raise refused(f"{path}: damaged: line {len(rows) + 2}: {error}") from None
     return rows

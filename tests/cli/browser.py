@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 from collections.abc import Iterator
@@ -37,8 +38,8 @@ class Browser:
     def __init__(self, driver: Any) -> None:
         self.driver = driver
 
-    def open(self, path: Path, width: int, height: int, scheme: str) -> None:
-        """Load a file as a screen of this size shows it; scheme: light or dark."""
+    def open(self, address: str, width: int, height: int, scheme: str) -> None:
+        """Load a page as a screen of this size shows it; scheme: light or dark."""
         phone = width < 600
         command = self.driver.execute_cdp_cmd
         command(
@@ -46,7 +47,7 @@ class Browser:
             {"width": width, "height": height, "deviceScaleFactor": 2 if phone else 1, "mobile": phone},
         )
         command("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
-        self.driver.get(path.resolve().as_uri())
+        self.driver.get(address)
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What a piece of JavaScript returns."""
@@ -63,8 +64,6 @@ class Browser:
 
     def screenshot(self, path: Path, height: int | None = None) -> None:
         """The page from its top, all of it unless a height is given."""
-        import base64
-
         command = self.driver.execute_cdp_cmd
         size = command("Page.getLayoutMetrics", {})["cssContentSize"]
         clip = {"x": 0, "y": 0, "width": size["width"], "height": min(height or 1e9, size["height"]), "scale": 1}

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,12 +42,13 @@ def make(
     points: Iterable[tuple[Mapping[str, Any], int, str, Mapping[str, Any] | None]],
     name: str = "bits-and-light",
     description: str = "ADC bits against laser power",
+    axes: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """Write results.sqlite: parameters, seed, status and result of each point."""
     folder.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(folder / "results.sqlite")
     db.executescript(_TABLES)
-    definition = {"name": name, "description": description, "experiment": "digits-mlp"}
+    definition = {"name": name, "description": description, "experiment": "digits-mlp", "axes": axes}
     db.execute("INSERT INTO sweep VALUES ('definition', ?)", (json.dumps(definition),))
     started = "2026-01-02T03:04:05+00:00"
     db.execute("INSERT INTO sessions VALUES (1, ?, ?, 2, ?)", (started, started, json.dumps(ORIGIN)))
