@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.report import figures
 from benchmarks.report.page import Column, Figure, Section, Table, cell, columns, number, pairs
+from dfa.config import flattened
 
 Document = Mapping[str, Any]
 
 
-def generic(content: Document) -> list[Table]:
-    """A table for every list of tables in a document, and one for its single values."""
+def generic(content: Document, name: str = "", *, folded: bool = False) -> list[Table]:
+    """Tables of whatever a document holds: single values together, lists of tables, and so on for what is nested."""
     found = []
-    single = [(key.replace("_", " "), value) for key, value in content.items() if isinstance(value, int | float | str)]
+    single = {key: value for key, value in content.items() if isinstance(value, int | float | str)}
     if single:
-        found.append(pairs("Single figures", single))
+        entries = [(str(key).replace("_", " "), value) for key, value in single.items()]
+        found.append(pairs(name or "Single figures", entries, folded=folded))
     for key, value in content.items():
-        if isinstance(value, Mapping) and value and not any(isinstance(v, list | Mapping) for v in value.values()):
-            found.append(pairs(key.replace("_", " "), [(str(name), entry) for name, entry in value.items()]))
-        if isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
-            found.append(columns(key.replace("_", " "), value, _all_keys(value)))
+        below = f"{name}, {key}".removeprefix(", ").replace("_", " ")
+        if isinstance(value, Mapping) and _is_series(value):
+            length = len(next(iter(value.values())))
+            rows = [{k: series[i] for k, series in value.items()} for i in range(length)]
+            found.append(columns(below, rows, all_keys(rows), folded=folded))
+        elif isinstance(value, Mapping):
+            found += generic(value, below, folded=folded)
+        elif isinstance(value, list) and value and all(isinstance(row, Mapping) for row in value):
+            if any(isinstance(entry, list) for row in value for entry in row.values()):
+                for row in value:
+                    named = next((text for text in row.values() if isinstance(text, str)), "")
+                    found += generic(row, f"{below}, {named}".removesuffix(", "), folded=folded)
+            else:
+                rows = [flattened(row) for row in value]
+                found.append(columns(below, rows, all_keys(rows), folded=folded))
     return found
 
 
-def _all_keys(rows: list[Mapping[str, Any]]) -> list[Column]:
+def _is_series(table: Document) -> bool:
+    """Whether all values are lists of one length of single values: columns of a table."""
+    lengths = {len(value) if isinstance(value, list) else -1 for value in table.values()}
+    if len(lengths) != 1 or not lengths.isdisjoint({-1, 0}):
+        return False
+    return not any(isinstance(entry, list | Mapping) for value in table.values() for entry in value)
+
+
+def all_keys(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """Every key of some rows as a column of its own."""
     keys = dict.fromkeys(str(key) for row in rows for key in row)
     return [(key.replace("_", " "), key, 1.0) for key in keys]
 
@@ -69,7 +91,7 @@ def reproductions(content: dict[str, Any], where: str) -> Section:
     for table in _rows(content, "tables"):
         name = " – ".join(str(table[key]) for key in ("id", "system", "source") if table.get(key))
         rows = _rows(table, "rows")
-        tables.append(columns(name, rows, _all_keys(rows)))
+        tables.append(columns(name, rows, all_keys(rows)))
     return Section("Published results beside ours", text=["Published results beside ours."], tables=tables)
 
 

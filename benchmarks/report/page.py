@@ -33,6 +33,8 @@ class Table:
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    folded: bool = False
+    """Shown when asked for."""
 
     @property
     def words(self) -> list[bool]:
@@ -164,19 +166,21 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-def pairs(caption: str, entries: Iterable[tuple[str, Any]], header: tuple[str, str] = ("quantity", "value")) -> Table:
+def pairs(caption: str, entries: Iterable[tuple[str, Any]], *, folded: bool = False) -> Table:
     """A table of names and values."""
-    return Table(caption, header, [[Cell(name), v if isinstance(v, Cell) else cell(v)] for name, v in entries])
+    return Table(caption, ("quantity", "value"), [[Cell(name), cell(value)] for name, value in entries], folded)
 
 
 Column = tuple[str, str, float]
 
 
-def columns(caption: str, rows: Sequence[Mapping[str, Any]], wanted: Sequence[Column], digits: int = 4) -> Table:
+def columns(
+    caption: str, rows: Sequence[Mapping[str, Any]], wanted: Sequence[Column], *, digits: int = 4, folded: bool = False
+) -> Table:
     """A table of chosen keys: (heading, key, factor) each; a column that no row fills is left out."""
     kept = [column for column in wanted if any(row.get(column[1]) is not None for row in rows)]
     body = [[_of_column(row.get(key), heading, digits, scale) for heading, key, scale in kept] for row in rows]
-    return Table(caption, [heading for heading, _, _ in kept], body)
+    return Table(caption, [heading for heading, _, _ in kept], body, folded)
 
 
 def _of_column(value: Any, heading: str, digits: int, scale: float) -> Cell:

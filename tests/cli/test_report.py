@@ -57,7 +57,7 @@ class Html(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
-        if tag == "p" and self._caption is not None:
+        if tag in ("p", "summary") and self._caption is not None:
             assert self._caption not in self.tables
             self.tables[self._caption] = []
             self._caption = None
@@ -274,6 +274,33 @@ def test_energy_by_the_contract(tmp_path: Path) -> None:
     crossings = html.tables["Crossovers: the size from which the optical device wins"]
     assert [row[2] for row in crossings[1:]] == ["17,200", "–"]
     assert html.tables["assumptions"] == [["what", "value"], ["efficiency", "0.5"]]
+
+
+def test_energy_with_lines_and_a_training_model(tmp_path: Path) -> None:
+    stages = {"laser": 1.0, "camera": 2.0}
+    rows = [
+        {
+            "device": device,
+            "operation": "ternary",
+            "n_in": 10,
+            "n_out": 10,
+            "seconds": s,
+            "joules": 3.0,
+            "stage_joules": j,
+        }
+        for device, s, j in (("optics", 1e-6, stages), ("p100", 2e-3, None))
+    ]
+    line = {"sizes": [10, 100], "seconds": [1e-6, None], "joules": [1e-3, 1.0]}
+    sweep = {"vectors": 3, "optical": [{"device": "optics", **line}], "electronic": [{"device": "p100", **line}]}
+    study = {"device": "optics", "cards": [{"against": "p100", "token": {"time": 3e9, "energy": None}}],
+             "curves": [{"against": "p100", "parameters": [1e7, 1e8], "seconds": [1.0, 2.0]}]}  # fmt: skip
+    document = {"rows": rows, "crossovers": [], "sweep": sweep, "training": {"devices": [study]}}
+    (tmp_path / "energy.json").write_text(json.dumps(document))
+    html = reported(tmp_path)
+    assert len(html.named("svg")) == 4
+    assert html.tables["Energy by stage [J]"][1] == ["optics, ternary", "1", "2"]
+    (cards,) = (table for caption, table in html.tables.items() if caption.endswith("cards"))
+    assert cards == [["against", "token.time"], ["p100", "3 × 10⁹"]]
 
 
 # Sweeps.
