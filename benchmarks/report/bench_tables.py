@@ -16,7 +16,7 @@ def generic(content: Document, name: str = "", *, folded: bool = False) -> list[
     """Tables of whatever a document holds: single values together, lists of tables, and so on for what is nested."""
     found = []
     single = {key: value for key, value in content.items() if isinstance(value, int | float | str)}
-    if single:
+    if single and [str(value) for value in single.values()] != [name.rpartition(", ")[2]]:  # more than its name
         entries = [(str(key).replace("_", " "), value) for key, value in single.items()]
         found.append(pairs(name or "Single figures", entries, folded=folded))
     for key, value in content.items():

@@ -20,6 +20,7 @@ from dfa.config import load_experiment
 from opu_sim.config import refused, validated
 
 _SCHEMA = "opu-sim/result/"
+_SHOWN_ROWS = 12  # of a table by epoch; a longer one is folded away
 _PARTS = ("train", "validation", "test")
 
 CONVENTIONS = (
@@ -207,7 +208,9 @@ def _learning(history: Sequence[Mapping[str, float]], metrics: Table | None, tes
         keys = [key for key in history[0] if not key.endswith("_s")]
         body = [[_metric(key, row.get(key)) if key != "epoch" else cell(int(row[key])) for key in keys]
                 for row in history]  # fmt: skip
-        tables.append(Table("Epoch by epoch", [key.replace("_", " ") for key in keys], body))
+        tables.append(
+            Table("Epoch by epoch", [key.replace("_", " ") for key in keys], body, folded=len(body) > _SHOWN_ROWS)
+        )
     return Section("Learning", figures=drawn, tables=tables)
 
 
