@@ -11,22 +11,39 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks import completion
+
 if TYPE_CHECKING:
     from opu_sim.cards import DeviceCard
 
 app = typer.Typer(
     name="opu",
     help="Photonic co-processor simulator: accuracy, TeraOPS and watts from one run.",
+    epilog="Example: opu train digits-mlp --out runs/first && opu report runs/first\n\n"
+    "Exit status: 0 done; 1 a fault of the program, or a check that does not hold; 2 wrong input, one line on stderr "
+    "says what and what is allowed; 130 interrupted, the state is saved.\n\n"
+    "Environment: OPU_DATA_DIR, a local folder of data sets; OPU_CACHE_DIR, where downloads go. Names complete at the "
+    "press of Tab after opu --install-completion.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 device_app = typer.Typer(
-    help="Device cards: list them, show the budget derived from one, test one.", no_args_is_help=True
+    help="Device cards: list them, show the budget derived from one, test one.",
+    epilog="Example: opu device show lighton-aurora",
+    no_args_is_help=True,
 )
-data_app = typer.Typer(help="Data sets: list them, download with SHA-256 check.", no_args_is_help=True)
-bench_app = typer.Typer(help="Benchmarks: JSON first, tables and plots from it.", no_args_is_help=True)
+data_app = typer.Typer(
+    help="Data sets: list them, download with SHA-256 check.",
+    epilog="Example: opu data fetch mnist",
+    no_args_is_help=True,
+)
+bench_app = typer.Typer(
+    help="Benchmarks: JSON first, tables and plots from it.",
+    epilog="Example: opu bench throughput --quick",
+    no_args_is_help=True,
+)
 app.add_typer(device_app, name="device")
 app.add_typer(data_app, name="data")
 app.add_typer(bench_app, name="bench")
@@ -55,17 +72,40 @@ def _root(
 )
 def train(
     experiment: Annotated[
-        str, typer.Argument(help="Shipped name (digits-mlp, mnist-mlp, ...) or TOML file.")
+        str,
+        typer.Argument(
+            help="Shipped name (digits-mlp, mnist-mlp, ...) or TOML file.", autocompletion=completion.experiments
+        ),
     ] = "digits-mlp",
-    device: Annotated[str | None, typer.Option(help="Shipped device or TOML file.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Shipped device or TOML file; the experiment's own without it.",
+            show_default=False,
+            autocompletion=completion.devices,
+        ),
+    ] = None,
     method: Annotated[
-        str | None, typer.Option(help="bp, dfa, dfa-ternary, odfa or shallow.", show_default=False)
+        str | None,
+        typer.Option(
+            help="bp, dfa, dfa-ternary, odfa or shallow; the experiment's own without it.",
+            show_default=False,
+            autocompletion=completion.methods,
+        ),
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example device.camera.adc_bits=6."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override, for example device.camera.adc_bits=6; a key's unit is the end of its name. Repeatable.",
+            autocompletion=completion.experiment_keys,
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of all random streams.", show_default=False)] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="Seed of all random streams; the experiment's own without it.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run directory; runs/<experiment>-... without it.", show_default=False)
     ] = None,
@@ -98,10 +138,15 @@ def device_list() -> None:
 
 @device_app.command("show", epilog="Example: opu device show lighton-aurora --set camera.roi_rows=64")
 def device_show(
-    device: Annotated[str, typer.Argument(help="Shipped device or TOML file.")],
+    device: Annotated[str, typer.Argument(help="Shipped device or TOML file.", autocompletion=completion.devices)],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example camera.adc_bits=6."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override, for example camera.adc_bits=6; a key's unit is the end of its name. Repeatable.",
+            autocompletion=completion.card_keys,
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
 ) -> None:
@@ -122,10 +167,15 @@ def device_show(
     "Exit status 1 if a check fails. Checks that this device cannot make are listed, and count neither way.",
 )
 def device_check(
-    device: Annotated[str, typer.Argument(help="Shipped device or TOML file.")],
+    device: Annotated[str, typer.Argument(help="Shipped device or TOML file.", autocompletion=completion.devices)],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example camera.adc_bits=10."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override, for example camera.adc_bits=10; a key's unit is the end of its name. Repeatable.",
+            autocompletion=completion.card_keys,
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the device and of the patterns.")] = 0,
     n_in: Annotated[int | None, typer.Option(help="Inputs; 256 without it.", show_default=False)] = None,
@@ -168,7 +218,9 @@ def data_list() -> None:
 
 
 @data_app.command("fetch", epilog="Example: opu data fetch mnist")
-def data_fetch(name: Annotated[str, typer.Argument(help="Name as in `opu data list`.")]) -> None:
+def data_fetch(
+    name: Annotated[str, typer.Argument(help="Name as in `opu data list`.", autocompletion=completion.data_sets)],
+) -> None:
     """Download a data set into the cache; the SHA-256 of every file is checked."""
     from dfa.sources import fetch
 
@@ -201,11 +253,18 @@ def bench_throughput(
 
 @bench_app.command("training", epilog="Example: opu bench training mnist-mlp --seeds 3 --out mnist-mlp.json")
 def bench_training(
-    experiment: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "digits-mlp",
+    experiment: Annotated[
+        str, typer.Argument(help="Shipped name or TOML file.", autocompletion=completion.experiments)
+    ] = "digits-mlp",
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 .. N-1 of each method.")] = 3,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example trainer.epochs=3."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Override, for example trainer.epochs=3. Repeatable.",
+            autocompletion=completion.experiment_keys,
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
@@ -256,15 +315,26 @@ def bench_pytorch(
     "Exit status 1 if a quantity does not go the way that the physics says.",
 )
 def bench_tradeoffs(
-    experiment: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "digits-mlp",
+    experiment: Annotated[
+        str, typer.Argument(help="Shipped name or TOML file.", autocompletion=completion.experiments)
+    ] = "digits-mlp",
     device: Annotated[
         str | None,
-        typer.Option(help="Shipped device or TOML file; the experiment's own without it.", show_default=False),
+        typer.Option(
+            help="Shipped device or TOML file; the experiment's own without it.",
+            show_default=False,
+            autocompletion=completion.devices,
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 .. N-1 of each point.")] = 3,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the base, for example device.timing.latency_s=0."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change the base, for example device.timing.latency_s=0 (seconds). Repeatable.",
+            autocompletion=completion.experiment_keys,
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Three points a sweep, one seed: seconds.")] = False,
     out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
@@ -378,7 +448,11 @@ def bench_energy(
 def reproduce(
     system: Annotated[
         str | None,
-        typer.Argument(help="Published system: mnist, graphs, ...; all without it.", show_default=False),
+        typer.Argument(
+            help="Published system: mnist, graphs, ...; all without it.",
+            show_default=False,
+            autocompletion=completion.published,
+        ),
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Train again with seeds 0 .. N-1 of each variant.", show_default=False)
@@ -429,6 +503,26 @@ def _card(device: str, assignments: Sequence[str] | None) -> DeviceCard:
 
     settings = dict(parse_assignment(text) for text in assignments or [])
     return load_card(device, settings, dict.fromkeys(settings, "--set "))
+
+
+@app.command(
+    epilog="Example: opu report runs/digits-mlp-odfa-seed0\n\n"
+    "An older report.html is replaced, whole or not at all. The same results give the same file."
+)
+def report(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR",
+            help="Directory of `opu train` or `opu sweep`, or one that holds the JSON of `opu bench`.",
+            show_default=False,
+        ),
+    ],
+) -> None:
+    """One HTML file, DIR/report.html, of a run, a benchmark or a sweep: opens anywhere, without a network."""
+    from benchmarks import report as reports
+
+    typer.echo(reports.write(folder))
 
 
 def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:

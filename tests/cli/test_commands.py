@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
-from benchmarks.cli import main
+from benchmarks.cli import app, main
 from opu_sim.config import shipped_names
 
 Opu = Callable[..., subprocess.CompletedProcess[str]]
@@ -35,8 +37,14 @@ def test_version(opu: Opu) -> None:
 @pytest.mark.parametrize(
     "command",
     [
+        [],
         ["train"],
         ["reproduce"],
+        ["report"],
+        ["device"],
+        ["device", "list"],
+        ["data"],
+        ["bench"],
         ["device", "show"],
         ["device", "check"],
         ["data", "fetch"],
@@ -51,13 +59,33 @@ def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture
         assert main([*command, option]) == 0
         shown = capsys.readouterr()
         assert shown.err == ""
-        assert f"Example: opu {' '.join(command)}" in " ".join(shown.out.split())
+        assert f"Example: opu {' '.join(command)}".strip() in " ".join(shown.out.split())
+
+
+def test_every_command_s_help_has_an_example() -> None:
+    """Also of commands that the lists above forget."""
+
+    def walk(command: Any, path: list[str]) -> None:
+        words = " ".join(["opu", *path])
+        assert re.search(rf"^Example: (\w+=\S+ )?{words}\b", command.epilog or ""), path
+        assert command.help, path
+        for name, below in getattr(command, "commands", {}).items():
+            walk(below, [*path, name])
+
+    walk(typer.main.get_command(app), [])
+
+
+def test_help_states_the_exit_statuses(opu: Opu) -> None:
+    done = opu("--help", COLUMNS="300")
+    assert (done.returncode, done.stderr) == (0, "")
+    for words in ("Exit status: 0 done; 1 a fault", "2 wrong input", "130 interrupted", "OPU_DATA_DIR"):
+        assert words in done.stdout
 
 
 @pytest.mark.parametrize(
     ("group", "commands"),
     [
-        ([], ["train", "reproduce", "device", "data", "bench"]),
+        ([], ["train", "reproduce", "report", "device", "data", "bench"]),
         (["device"], ["list", "show", "check"]),
         (["data"], ["list", "fetch"]),
         (["bench"], ["throughput", "energy", "training", "tradeoffs"]),
