@@ -84,6 +84,8 @@ class Store:
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._take_lock()
+            self.used = self.path.exists()
+            """Whether the directory held results before."""
             self._db = sqlite3.connect(self.path, isolation_level=None)
         except BaseException:
             os.close(self._lock)

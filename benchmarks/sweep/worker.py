@@ -33,10 +33,20 @@ class Outcome:
 
     status: str
     result: str
-    started_at: str
+    started_at: str | None
     finished_at: str
     fault: bool = False
     """It failed by a fault of the program, not of the configuration."""
+
+    @classmethod
+    def failed(cls, line: str, started_at: str | None, *, fault: bool = False, trace: str | None = None) -> Outcome:
+        """With the line that says why."""
+        result = {"error": " ".join(line.split())} | ({"traceback": trace} if trace else {})
+        return cls(FAILED, json.dumps(result), started_at, _now(), fault)
+
+
+def _now() -> str:
+    return provenance.now(timespec="milliseconds")
 
 
 class Readiness(distributed.WorkerPlugin):
@@ -77,21 +87,16 @@ def run_point(experiment: Experiment, threads: int | None) -> Outcome:
 
 
 def _outcome(experiment: Experiment) -> Outcome:
-    started_at = provenance.now(timespec="milliseconds")
-
-    def ended(status: str, result: dict[str, Any], *, fault: bool = False) -> Outcome:
-        text = json.dumps(result, allow_nan=False)
-        return Outcome(status, text, started_at, provenance.now(timespec="milliseconds"), fault)
-
+    started_at = _now()
     try:
-        return ended(DONE, _train(experiment, started_at))
+        return Outcome(DONE, json.dumps(_train(experiment, started_at), allow_nan=False), started_at, _now())
     except (ConfigError, DeviceError) as error:
-        return ended(FAILED, {"error": " ".join(str(error).split())})
+        return Outcome.failed(str(error), started_at)
     except MemoryError as error:
-        return ended(FAILED, {"error": f"not enough memory: {error}".rstrip(": ")})
+        return Outcome.failed(f"not enough memory: {error}".rstrip(": "), started_at)
     except Exception as error:
-        line = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return ended(FAILED, {"error": line, "traceback": traceback.format_exc()}, fault=True)
+        line = f"{type(error).__name__}: {error}"
+        return Outcome.failed(line, started_at, fault=True, trace=traceback.format_exc())
 
 
 def _train(experiment: Experiment, started_at: str) -> dict[str, Any]:

@@ -1,0 +1,87 @@
+"""What a sweep shows at its end: a line a configuration, the front, and what went wrong."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from benchmarks.sweep.quantities import grouped, mean, spread
+from benchmarks.sweep.run import Report
+from benchmarks.sweep.store import Row
+
+MOST_LINES = 60
+
+# quantity, heading, scale
+_COLUMNS = (
+    ("accuracy", "accuracy, %", 100.0),
+    ("joules", "J", 1.0),
+    ("watts", "W", 1.0),
+    ("device_s", "device s", 1.0),
+    ("frame_rate_hz", "frames, Hz", 1.0),
+    ("teraops_delivered", "TeraOPS delivered", 1.0),
+)
+
+
+def short(key: str) -> str:
+    """A key without its root: what a heading needs."""
+    return key if key in ("method", "device.name") else key.partition(".")[2]
+
+
+def text(value: Any) -> str:
+    """A value of an axis."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def table(rows: Sequence[Row], keys: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and a line a configuration: means over seeds, for accuracy with its spread."""
+    groups = grouped(rows)
+    shown = [column for column in _COLUMNS if any(column[0] in seed for _, seeds in groups for seed in seeds)]
+    lines = []
+    for parameters, seeds in groups:
+        cells = [text(parameters[key]) for key in keys]
+        for name, _, scale in shown:
+            value = mean(seeds, name)
+            cells.append("–" if value is None else _cell(name, scale * value, spread(seeds, name)))
+        lines.append([*cells, str(len(seeds))])
+    return [*map(short, keys), *(heading for _, heading, _ in shown), "seeds"], lines
+
+
+def _cell(name: str, value: float, deviation: float | None) -> str:
+    if name == "accuracy":
+        return f"{value:.2f}" if deviation is None else f"{value:.2f} ± {100.0 * deviation:.2f}"
+    return f"{value:.4g}"
+
+
+def pareto_table(document: Mapping[str, Any], keys: Sequence[str]) -> tuple[list[str], list[list[str]]]:
+    """Header and a line a point of the front, the knee marked."""
+    names = [objective["name"] for objective in document["objectives"]]
+    knee = document["knee"]
+    lines = [
+        [
+            *(text(entry["parameters"][key]) for key in keys),
+            *(f"{entry[name]:.4g}" for name in names),
+            "knee" if knee is not None and entry["parameters"] == knee["parameters"] else "",
+        ]
+        for entry in document["front"]
+    ]
+    return [*map(short, keys), *names, ""], lines
+
+
+def complaints(report: Report) -> list[str]:
+    """A line for each kind of failure and each warning of a device, with the number of points."""
+    failures = Counter((row.result or {}).get("error", "") for row in report.failed)
+    told = Counter(text for row in report.rows for text in (row.result or {}).get("warnings", []))
+    lines = [f"{_points(count)} failed: {error}" for error, count in failures.most_common()]
+    return lines + [f"warning, {_points(count)}: {what}" for what, count in told.most_common()]
+
+
+def _points(count: int) -> str:
+    return "1 point" if count == 1 else f"{count} points"
+
+
+def timing(rows: Sequence[Row]) -> str:
+    """Host seconds of a point, median."""
+    seconds = [row.result["host"]["host_s"] for row in rows if row.status == "done" and row.result]
+    return f"{statistics.median(seconds):.2f} s of host time a point (median)" if seconds else ""
