@@ -15,7 +15,7 @@ from benchmarks.sweep import pareto as front
 from benchmarks.sweep.definition import Sweep, load_sweep
 from benchmarks.sweep.quantities import write_whole
 from benchmarks.sweep.run import Report, default_folder, run
-from benchmarks.sweep.tables import MOST_LINES, complaints, pareto_table, table, timing
+from benchmarks.sweep.tables import MOST_LINES, complaints, pareto_table, summary, table
 from opu_sim.config import find_toml, read_toml, shipped_names
 
 
@@ -94,8 +94,6 @@ def show(found: Found, pareto: tuple[str, str] | None, *, plot: bool) -> None:
         from benchmarks.sweep.figures import draw
 
         draw(report.rows, found.sweep.config, report.folder / "sweep.png")
-    typer.echo(
-        f"{report.ran} points run, {len(report.rows) - len(report.failed)} of {len(report.rows)} done; {timing(report.rows)}; {report.folder}"
-    )
+    typer.echo(summary(report))
     for line in complaints(report):
         typer.echo(f"opu: {line}", err=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.sweep.definition import Sweep
 from benchmarks.sweep.quantities import require_parquet, table, write_csv, write_parquet
-from benchmarks.sweep.store import DONE, FAILED, FILE, Row, Store
+from benchmarks.sweep.store import DONE, FAILED, FILE, WAITING, Row, Store
 from dfa import provenance
 from dfa.checkpoint import make_writable
 from dfa.interruption import Interrupted
@@ -19,7 +19,7 @@ from opu_sim.errors import ConfigError
 
 @dataclass
 class Report:
-    """How a sweep ended."""
+    """How a sweep ended; `rows`: all of its points."""
 
     folder: Path
     rows: list[Row]
@@ -27,8 +27,6 @@ class Report:
     """Points run by this call."""
     faults: int = 0
     """Points of this call that failed by a fault of the program."""
-    warnings: dict[str, int] = field(default_factory=dict)
-    """What devices warned of: number of points."""
 
     @property
     def failed(self) -> list[Row]:
@@ -91,15 +89,13 @@ def run(
             raise refused(f"--out {folder}: already holds {FILE}; use --resume, or choose another folder")
         store.prepare(sweep)
         report = Report(folder, [])
-        try:
-            _run_open(sweep, store, report, workers, scheduler, on_start, on_point, should_stop)
-        finally:
-            report.rows = store.rows()
+        _run_open(sweep, store, report, workers, scheduler, on_start, on_point, should_stop)
+        report.rows = store.rows()
         rows = table(report.rows)
         write_csv(rows, folder / "results.csv")
         if parquet:
             write_parquet(rows, folder / "results.parquet")
-    if should_stop is not None and should_stop():
+    if any(row.status == WAITING for row in report.rows):
         raise Interrupted
     if not any(row.status == DONE for row in report.rows):
         first = report.failed[0].result or {}

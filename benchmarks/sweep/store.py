@@ -123,7 +123,7 @@ class Store:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):
-                raise HostError(f"{self.path}: cannot be written: {error}") from None
+                raise HostError(f"{self.path}: cannot be written: {error}; what it holds stays as it is") from None
             raise
 
     def prepare(self, sweep: Sweep) -> None:

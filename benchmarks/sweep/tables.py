@@ -9,9 +9,10 @@ from typing import Any
 
 from benchmarks.sweep.quantities import grouped, mean, spread
 from benchmarks.sweep.run import Report
-from benchmarks.sweep.store import Row
+from benchmarks.sweep.store import DONE, FILE, Row
 
 MOST_LINES = 60
+MOST_COMPLAINTS = 4
 
 # quantity, heading, scale
 _COLUMNS = (
@@ -70,18 +71,24 @@ def pareto_table(document: Mapping[str, Any], keys: Sequence[str]) -> tuple[list
 
 
 def complaints(report: Report) -> list[str]:
-    """A line for each kind of failure and each warning of a device, with the number of points."""
+    """Why points failed and what devices warned of, with the number of points; the most frequent first."""
     failures = Counter((row.result or {}).get("error", "") for row in report.failed)
     told = Counter(text for row in report.rows for text in (row.result or {}).get("warnings", []))
     lines = [f"{_points(count)} failed: {error}" for error, count in failures.most_common()]
-    return lines + [f"warning, {_points(count)}: {what}" for what, count in told.most_common()]
+    lines += [f"warning, {_points(count)}: {what}" for what, count in told.most_common()]
+    rest = [f"{len(lines) - MOST_COMPLAINTS} more failures and warnings in {report.folder / FILE}"]
+    return lines if len(lines) <= MOST_COMPLAINTS else lines[:MOST_COMPLAINTS] + rest
+
+
+def summary(report: Report) -> str:
+    """The closing line."""
+    done = [row.result for row in report.rows if row.status == DONE and row.result]
+    host = statistics.median(result["host"]["host_s"] for result in done)
+    return (
+        f"{_points(report.ran)} run, {len(done)} of {len(report.rows)} done; host time a point (median) {host:.2f} s; "
+        f"written to {report.folder}"
+    )
 
 
 def _points(count: int) -> str:
     return "1 point" if count == 1 else f"{count} points"
-
-
-def timing(rows: Sequence[Row]) -> str:
-    """Host seconds of a point, median."""
-    seconds = [row.result["host"]["host_s"] for row in rows if row.status == "done" and row.result]
-    return f"{statistics.median(seconds):.2f} s of host time a point (median)" if seconds else ""
