@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +26,7 @@ from benchmarks.sweep.definition import Point
 from benchmarks.sweep.worker import Outcome, Readiness, run_point
 from opu_sim.config import refused
 
-CONNECT_S = 5.0
+CONNECT_S = 3.0
 WORKERS_S = 30.0
 _POLL_S = 0.02
 _BATCH = 1000
@@ -37,7 +39,7 @@ _DASK = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Cluster:
     """Workers that are there.
 
@@ -49,12 +51,15 @@ class Cluster:
         For the kernels, a worker; None: as many as each worker says that it has.
     address : str or None
         Of a scheduler of the user's own.
+    finished : bool
+        No point is left running.
     """
 
     client: distributed.Client
     workers: int
     threads: int | None
     address: str | None
+    finished: bool = True
 
     def outcomes(
         self, points: Sequence[Point], should_stop: Callable[[], bool] | None = None
@@ -69,6 +74,7 @@ class Cluster:
         ConfigError
             The scheduler was lost.
         """
+        self.finished = False
         group = f"opu-sweep-{uuid.uuid4().hex}"
         by_key = {(group, index): point for index, point in enumerate(points)}
         futures = self.client.map(
@@ -88,6 +94,7 @@ class Cluster:
                 self.client.cancel(list(waiting.futures))
                 return
             time.sleep(_POLL_S)
+        self.finished = True
 
     def _outcome(self, result: Any) -> Outcome:
         if isinstance(result, Outcome):
@@ -100,6 +107,23 @@ class Cluster:
         if isinstance(error, KilledWorker):
             return Outcome.failed("the workers that ran it were killed, one after the other (out of memory?)", None)
         return Outcome.failed(f"{type(error).__name__}: {error}", None, fault=True)
+
+
+def _kill(cluster: distributed.LocalCluster) -> None:
+    """End workers in the middle of a point; closed in order, each would be waited for."""
+    for nanny in cluster.workers.values():
+        nanny.auto_restart = False
+        if nanny.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(nanny.pid, signal.SIGKILL)
+
+
+async def _identity(address: str) -> dict[str, Any]:
+    """What the Dask server at an address says of itself; a client of its own would keep trying for longer."""
+    arguments = distributed.Security().get_connection_args("client")
+    async with distributed.rpc(address, timeout=CONNECT_S, connection_args=arguments) as server:
+        identity: dict[str, Any] = await server.identity()
+    return identity
 
 
 @contextmanager
@@ -124,7 +148,30 @@ def local(workers: int | None, points: int) -> Iterator[Cluster]:
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         client.register_plugin(Readiness(local=True))
-        yield Cluster(client, count, threads, None)
+        found = Cluster(client, count, threads, None)
+        try:
+            yield found
+        finally:
+            if not found.finished:
+                _kill(cluster)
+
+
+def check(address: str) -> None:
+    """Whether a scheduler answers there.
+
+    Raises
+    ------
+    ConfigError
+        Nothing answers, or something else does.
+    """
+    try:
+        with dask.config.set(_DASK):
+            kind = asyncio.run(_identity(address))["type"]
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise refused(f"--scheduler {address}: no answer: {reason}") from None
+    if kind != "Scheduler":
+        raise refused(f"--scheduler {address}: a {kind} of Dask; must be the address of its scheduler")
 
 
 @contextmanager
@@ -134,21 +181,15 @@ def remote(address: str) -> Iterator[Cluster]:
     Raises
     ------
     ConfigError
-        It does not answer, has no workers, or they lack this package: one line.
+        It has no workers, or they lack this package: one line.
     """
-    with dask.config.set(_DASK):
+    with dask.config.set(_DASK), distributed.Client(address, timeout=CONNECT_S, set_as_default=False) as client:
         try:
-            client = distributed.Client(address, timeout=CONNECT_S, set_as_default=False)
-        except (OSError, ValueError, ImportError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise refused(f"--scheduler {address}: no answer: {reason}") from None
-        with client:
-            try:
-                client.wait_for_workers(1, timeout=WORKERS_S)
-            except TimeoutError:
-                raise refused(f"--scheduler {address}: no worker has joined it within {WORKERS_S:g} s") from None
-            try:
-                client.register_plugin(Readiness(local=False))
-            except Exception as error:  # whatever unpickling and importing on a worker may raise
-                raise refused(f"--scheduler {address}: its workers cannot run opu-sim: {error}") from None
-            yield Cluster(client, len(client.scheduler_info(n_workers=-1)["workers"]), None, address)
+            client.wait_for_workers(1, timeout=WORKERS_S)
+        except TimeoutError:
+            raise refused(f"--scheduler {address}: no worker has joined it within {WORKERS_S:g} s") from None
+        try:
+            client.register_plugin(Readiness(local=False))
+        except Exception as error:  # whatever unpickling and importing on a worker may raise
+            raise refused(f"--scheduler {address}: its workers cannot run opu-sim: {error}") from None
+        yield Cluster(client, len(client.scheduler_info(n_workers=-1)["workers"]), None, address)

@@ -83,6 +83,10 @@ def run(
         require_parquet()
     if resume and not (folder / FILE).is_file():
         raise refused(f"{folder / FILE}: no sweep to resume")
+    if scheduler is not None:
+        from benchmarks.sweep import cluster
+
+        cluster.check(scheduler)
     make_writable(folder, "--out")
     with Store(folder) as store:
         if store.used and not resume:

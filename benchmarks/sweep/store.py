@@ -35,11 +35,14 @@ LOCK = ".lock"
 WAITING, DONE, FAILED = "waiting", "done", "failed"
 
 _TABLES = """
+DROP TABLE IF EXISTS sweep;
 CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+DROP TABLE IF EXISTS sessions;
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, started_at TEXT NOT NULL, finished_at TEXT, workers INTEGER, threads INTEGER,
     scheduler TEXT, provenance TEXT NOT NULL
 ) STRICT;
+DROP TABLE IF EXISTS points;
 CREATE TABLE points (
     config_sha256 TEXT PRIMARY KEY, position INTEGER NOT NULL, parameters TEXT NOT NULL, seed INTEGER NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('waiting', 'done', 'failed')), result TEXT, started_at TEXT,
@@ -84,9 +87,9 @@ class Store:
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._take_lock()
-            self.used = self.path.exists()
-            """Whether the directory held results before."""
             self._db = sqlite3.connect(self.path, isolation_level=None)
+            self.used = self._has_sessions()
+            """Whether a sweep has begun there: where none got as far as its workers, there is nothing to lose."""
         except BaseException:
             os.close(self._lock)
             raise
@@ -126,6 +129,15 @@ class Store:
                 raise HostError(f"{self.path}: cannot be written: {error}; what it holds stays as it is") from None
             raise
 
+    def _has_sessions(self) -> bool:
+        try:
+            tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables and not {"sweep", "sessions", "points"} <= tables:
+                raise refused(f"{self.path}: not the results of a sweep")
+            return bool(tables) and self._db.execute("SELECT 1 FROM sessions LIMIT 1").fetchone() is not None
+        except sqlite3.DatabaseError as error:
+            raise refused(f"{self.path}: not the results of a sweep: {error}") from None
+
     def prepare(self, sweep: Sweep) -> None:
         """Write down the sweep and those of its points that are not there yet.
 
@@ -134,20 +146,16 @@ class Store:
         ConfigError
             The directory holds points that this sweep has not.
         """
-        try:
-            fresh = not self._db.execute("SELECT name FROM sqlite_master").fetchall()
-            held = [] if fresh else self._db.execute("SELECT config_sha256, parameters, seed FROM points").fetchall()
-        except sqlite3.DatabaseError as error:
-            raise refused(f"{self.path}: not the results of a sweep: {error}") from None
         known = {point.sha256 for point in sweep.points}
-        for sha256, parameters, seed in held:
-            if sha256 not in known:
-                raise refused(
-                    f"{self.path}: holds points that {sweep.path} has not, such as {parameters} with seed {seed}; "
-                    "resume with the sweep's own file and options, or choose another --out"
-                )
+        if self.used:
+            for sha256, parameters, seed in self._db.execute("SELECT config_sha256, parameters, seed FROM points"):
+                if sha256 not in known:
+                    raise refused(
+                        f"{self.path}: holds points that {sweep.path} has not, such as {parameters} with seed {seed}; "
+                        "resume with the sweep's own file and options, or choose another --out"
+                    )
         with self._transaction() as db:
-            if fresh:
+            if not self.used:
                 for statement in _TABLES.split(";")[:-1]:
                     db.execute(statement)
             for key, value in (("schema", SCHEMA), ("definition", sweep.document())):

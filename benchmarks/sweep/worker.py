@@ -1,4 +1,7 @@
-"""What a worker does: train one point, and hand back its result or the line that says why there is none."""
+"""What a worker does: train one point, and hand back its result or the line that says why there is none.
+
+The client loads this module, too, and what trains is heavy: it is imported inside.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import distributed
-import numba
-from threadpoolctl import threadpool_limits
 
 from benchmarks.sweep.store import DONE, FAILED
 from dfa import provenance
 from dfa.config import Experiment
-from dfa.run import document
-from dfa.trainer import Trainer
-from opu_sim import Opu
 from opu_sim.errors import ConfigError, DeviceError
 
 # numba's threads and the filters of warnings belong to the process, so that a worker of several threads, too, trains
@@ -66,6 +64,9 @@ class Readiness(distributed.WorkerPlugin):
         """Called by Dask, in the worker's main thread."""
         if self.local:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+        import dfa.run
+        import dfa.trainer  # noqa: F401
+
         provenance.commit()
 
 
@@ -80,6 +81,9 @@ def run_point(experiment: Experiment, threads: int | None) -> Outcome:
     threads : int or None
         For the kernels; None: as many as Dask says that this worker has.
     """
+    import numba
+    from threadpoolctl import threadpool_limits
+
     with _ONE_AT_A_TIME, threadpool_limits(1, user_api="blas"):
         share = threads or distributed.get_worker().state.nthreads
         numba.set_num_threads(max(1, min(share, numba.config.NUMBA_NUM_THREADS)))
@@ -100,6 +104,10 @@ def _outcome(experiment: Experiment) -> Outcome:
 
 
 def _train(experiment: Experiment, started_at: str) -> dict[str, Any]:
+    from dfa.run import document
+    from dfa.trainer import Trainer
+    from opu_sim import Opu
+
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with Trainer(experiment) as trainer:
