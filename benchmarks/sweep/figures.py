@@ -82,6 +82,12 @@ def _at(parameters: Mapping[str, Any], axis: AxisConfig) -> Any:
     return values[0] if len(values) == 1 or isinstance(values[0], str) else " / ".join(map(text, values))
 
 
+def _ticks(values: Sequence[Any]) -> list[str]:
+    """Values as short as they can be told apart."""
+    brief = [f"{value:.3g}" if isinstance(value, float) else text(value) for value in values]
+    return brief if len(set(brief)) == len(set(map(text, values))) else [text(value) for value in values]
+
+
 def _values(axis: AxisConfig, groups: Groups) -> list[Any]:
     values = {repr(_at(parameters, axis)): _at(parameters, axis) for parameters, _ in groups}
     return list(values.values())
@@ -171,10 +177,10 @@ def _scale_x(panel: Axes, axis: AxisConfig, places: Mapping[str, Any], numeric: 
     elif _logarithmic(axis, values):
         panel.set_xscale("log")
         if len(values) <= 12 and max(values) < 100 * min(values):
-            panel.set_xticks(values, [text(value) for value in values])
+            panel.set_xticks(values, _ticks(values))
             panel.xaxis.set_minor_formatter(NullFormatter())
     elif len(values) <= 12:
-        panel.set_xticks(values, [text(value) for value in values])
+        panel.set_xticks(values, _ticks(values))
 
 
 def _maps(groups: Groups, down: AxisConfig, across: AxisConfig) -> Figure:
@@ -192,8 +198,8 @@ def _maps(groups: Groups, down: AxisConfig, across: AxisConfig) -> Figure:
             if value is not None:
                 field[rows.index(_at(parameters, down)), columns.index(_at(parameters, across))] = scale * value
         _map(panel, figure, field, words, name)
-        panel.set_xticks(range(len(columns)), [text(value) for value in columns], rotation=60)
-        panel.set_yticks(range(len(rows)), [text(value) for value in rows])
+        panel.set_xticks(range(len(columns)), _ticks(columns), rotation=60)
+        panel.set_yticks(range(len(rows)), _ticks(rows))
         panel.set_xlabel(axis_label(across.names[0]))
         panel.set_title(words, fontsize=11)
     panels[0].set_ylabel(axis_label(down.names[0]))
@@ -289,17 +295,9 @@ def draw_pareto(
     for knee in (c for c in front if c.knee):
         words = "\n".join(f"{axis_label(key)}: {text(knee.parameters[key])}" for key in keys)
         panel.plot(x_scale * knee.x, y_scale * knee.y, "o", ms=12, mfc="none", mec=_RED, mew=1.8, zorder=4)
-        panel.annotate(
-            f"knee\n{words}",
-            (x_scale * knee.x, y_scale * knee.y),
-            xytext=(0.04, 0.96) if BETTER[objectives[0]] == "more" else (0.96, 0.96),
-            textcoords="axes fraction",
-            ha="left" if BETTER[objectives[0]] == "more" else "right",
-            va="top",
-            fontsize=9,
-            color=_RED,
-            arrowprops={"arrowstyle": "-", "color": _RED, "lw": 0.8},
-        )
+        more = BETTER[objectives[0]] == "more"
+        place = {"x": 0.03, "ha": "left"} if more else {"x": 0.97, "ha": "right"}  # the corner without good points
+        panel.text(y=0.97, s=f"knee\n{words}", va="top", color=_RED, fontsize=9, transform=panel.transAxes, **place)
     for set_scale, values in ((panel.set_xscale, [c.x for c in front]), (panel.set_yscale, [c.y for c in front])):
         if min(values) > 0 and max(values) > 10.0 * min(values):
             set_scale("log")

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sqlite3
@@ -38,7 +39,7 @@ model.hidden = [16]
 
 [[axes]]
 key = "device.camera.adc_bits"
-values = [4, 8]
+values = [6, 8]
 """
 # A point takes some tenths of a second, so that there is a middle to be killed in.
 LONGER = SWEEP.replace("seeds = 2", "seeds = 5").replace("epochs = 1", "epochs = 5")
@@ -164,7 +165,7 @@ def test_two_workers_make_the_table(opu: Opu, sweep: Path, tmp_path: Path) -> No
     columns = "config_sha256, parameters, seed, status, result, started_at, finished_at"
     rows = query(folder, f"SELECT {columns} FROM points ORDER BY position")
     assert [(json.loads(row[1]), row[2], row[3]) for row in rows] == [
-        ({"device.camera.adc_bits": bits}, seed, "done") for bits in (4, 8) for seed in (0, 1)
+        ({"device.camera.adc_bits": bits}, seed, "done") for bits in (6, 8) for seed in (0, 1)
     ]
     assert all(row[5] < row[6] for row in rows)
     # A point is the run that `opu train` makes of it.
@@ -191,18 +192,27 @@ SETTINGS = ["trainer.epochs=1", "model.hidden=[16]"]
 ADC = "device.camera.adc_bits=8"
 
 
-def test_one_worker_makes_the_same_table(opu: Opu, sweep: Path, tmp_path: Path) -> None:
-    """... with twice the threads."""
-    for workers in (1, 2):
-        done = opu("sweep", sweep, "--workers", workers, "--out", f"by-{workers}")
-        assert done.returncode == 0, done.stderr
-    threads = [query(tmp_path / f"by-{n}", "SELECT workers, threads FROM sessions") for n in (1, 2)]
+@pytest.fixture(scope="module")
+def by_one_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a sweep that one worker ran, with all cores."""
+    folder = tmp_path_factory.mktemp("one")
+    (folder / "small.toml").write_text(SWEEP)
+    command = [*COMMAND, "sweep", "small.toml", "--workers", "1", "--out", "out"]
+    subprocess.run(command, cwd=folder, env=environment(), capture_output=True, check=True)
+    return folder / "out"
+
+
+def test_two_workers_give_what_one_gives(by_one_worker: Path, opu: Opu, sweep: Path, tmp_path: Path) -> None:
+    done = opu("sweep", sweep, "--workers", 2, "--out", "out")
+    assert done.returncode == 0, done.stderr
     cores = os.cpu_count() or 1
-    assert threads == [[(1, cores)], [(2, max(1, cores // 2))]]
-    assert outcomes(tmp_path / "by-1") == outcomes(tmp_path / "by-2")
-    assert table(tmp_path / "by-1") == table(tmp_path / "by-2")
+    assert query(by_one_worker, "SELECT workers, threads FROM sessions") == [(1, cores)]
+    assert query(tmp_path / "out", "SELECT workers, threads FROM sessions") == [(2, max(1, cores // 2))]
+    assert outcomes(tmp_path / "out") == outcomes(by_one_worker)
+    assert table(tmp_path / "out") == table(by_one_worker)
     # Control: the comparison sees a result that differs.
-    assert outcomes(tmp_path / "by-1")[0][2]["metrics"] != outcomes(tmp_path / "by-1")[1][2]["metrics"]
+    first, second = (result["metrics"] for _, _, result in outcomes(by_one_worker)[:2])
+    assert first != second
 
 
 @pytest.mark.usefixtures("linux")
@@ -249,7 +259,7 @@ def test_a_sweep_that_is_killed_goes_on_and_repeats_nothing(opu: Opu, longer: Pa
     assert query(folder, "SELECT * FROM points ORDER BY position") == after
 
 
-def test_ctrl_c_keeps_what_is_done(opu: Opu, longer: Path, tmp_path: Path) -> None:
+def test_ctrl_c_keeps_what_is_done(longer: Path, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
     with sweeping(tmp_path, longer, "--workers", 2, "--out", folder) as process:
         wait_for(lambda: count(folder, "done") >= 1, process)
@@ -260,8 +270,6 @@ def test_ctrl_c_keeps_what_is_done(opu: Opu, longer: Path, tmp_path: Path) -> No
     kept = count(folder, "done")
     assert 1 <= kept < 10
     assert len(table(folder)) == 10
-    done = opu("sweep", longer, "--workers", 2, "--out", folder, "--resume")
-    assert f"{10 - kept} points run, 10 of 10 done" in done.stdout
 
 
 def free_port() -> int:
@@ -290,17 +298,16 @@ def scheduler_with_workers(folder: Path, workers: int) -> Iterator[str]:
                 process.__exit__(None, None, None)
 
 
-def test_a_scheduler_of_its_own_gives_the_same_table(opu: Opu, sweep: Path, tmp_path: Path) -> None:
-    local = opu("sweep", sweep, "--workers", 1, "--out", "local")
-    assert local.returncode == 0, local.stderr
+def test_a_scheduler_of_its_own_gives_the_same_table(
+    by_one_worker: Path, opu: Opu, sweep: Path, tmp_path: Path
+) -> None:
     with scheduler_with_workers(tmp_path, 2) as address:
         wait_for(lambda: answers(address))
         remote = opu("sweep", sweep, "--scheduler", address, "--out", "remote")
     assert remote.returncode == 0, remote.stderr
-    assert outcomes(tmp_path / "remote") == outcomes(tmp_path / "local")
-    assert table(tmp_path / "remote") == table(tmp_path / "local")
-    ((scheduler,),) = query(tmp_path / "remote", "SELECT scheduler FROM sessions")
-    assert scheduler == address
+    assert outcomes(tmp_path / "remote") == outcomes(by_one_worker)
+    assert table(tmp_path / "remote") == table(by_one_worker)
+    assert query(tmp_path / "remote", "SELECT scheduler FROM sessions") == [(address,)]
 
 
 def answers(address: str) -> bool:
@@ -321,11 +328,8 @@ def test_a_scheduler_that_does_not_answer(refused: Refused, sweep: Path, tmp_pat
 
 def test_a_point_that_fails_stops_no_other(opu: Opu, sweep: Path, tmp_path: Path) -> None:
     """An output is a speckle grain: so many do not fit on the sensor, which the device says when it is built."""
-    sweep.write_text(
-        SWEEP.replace("model.hidden = [16]\n", "").replace("seeds = 2", "seeds = 1").partition("[[axes]]")[0]
-    )
-    with sweep.open("a") as file:
-        file.write('[[axes]]\nkey = "model.hidden"\nvalues = [[200000], [16]]\n')
+    text = SWEEP.replace("model.hidden = [16]\n", "").replace("seeds = 2", "seeds = 1").partition("[[axes]]")[0]
+    sweep.write_text(text + '[[axes]]\nkey = "model.hidden"\nvalues = [[200000], [16]]\n')
     done = opu("sweep", sweep, "--workers", 1, "--out", "out")
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
@@ -333,14 +337,15 @@ def test_a_point_that_fails_stops_no_other(opu: Opu, sweep: Path, tmp_path: Path
     assert "n_out = 200000" in line
     assert [row["status"] for row in table(tmp_path / "out")] == ["failed", "done"]
     assert "n_out = 200000" in table(tmp_path / "out")[0]["error"]
-    again = opu("sweep", sweep, "--workers", 1, "--out", "out", "--resume")
-    assert "1 point run, 1 of 2 done" in again.stdout  # what failed is tried again
 
 
-def test_a_sweep_of_failures_is_refused(refused: Refused, sweep: Path) -> None:
-    line = refused("sweep", sweep, "--workers", 1, "--seeds", 1, "--set", "model.hidden=[200000]", "--out", "out")
-    assert line.startswith("small.toml: " if not sweep.is_absolute() else f"{sweep}: ")
-    assert "not one point could be run: " in line
+def test_a_sweep_of_failures_is_refused_and_tried_again(refused: Refused, sweep: Path, tmp_path: Path) -> None:
+    sweep.write_text(SWEEP.replace("[16]", "[200000]").replace("[6, 8]", "[8]").replace("seeds = 2", "seeds = 1"))
+    for extra in ([], ["--resume"]):
+        line = refused("sweep", sweep, "--out", "out", *extra)
+        assert line.startswith(f"{sweep}: not one point could be run: ")
+        assert "n_out = 200000" in line
+    assert query(tmp_path / "out", "SELECT status, session FROM points") == [("failed", 2)]
 
 
 def test_a_second_sweep_on_one_directory_is_refused(refused: Refused, longer: Path, tmp_path: Path) -> None:
@@ -355,7 +360,7 @@ def test_a_second_sweep_on_one_directory_is_refused(refused: Refused, longer: Pa
         process.kill()
 
 
-def test_a_full_disk_keeps_what_is_done(opu: Opu, longer: Path, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_what_is_done(longer: Path, tmp_path: Path) -> None:
     """The file's size is limited while the sweep runs: to the writer the same as a disk without room."""
     folder = tmp_path / "out"
     with sweeping(tmp_path, longer, "--workers", 1, "--out", folder) as process:
@@ -368,8 +373,7 @@ def test_a_full_disk_keeps_what_is_done(opu: Opu, longer: Path, tmp_path: Path) 
     assert line.startswith(f"opu: {folder / 'results.sqlite'}: cannot be written: ")
     kept = count(folder, "done")
     assert 2 <= kept < 10
-    done = opu("sweep", longer, "--workers", 1, "--out", folder, "--resume")
-    assert f"{10 - kept} points run, 10 of 10 done" in done.stdout
+    assert query(folder, "PRAGMA integrity_check") == [("ok",)]
 
 
 AXIS = '[[axes]]\nkey = "device.camera.adc_bits"\nvalues = [4, 8]\n'
@@ -475,16 +479,36 @@ def test_one_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_directory_of_another_sweep_is_refused(refused: Refused, opu: Opu, sweep: Path) -> None:
-    assert opu("sweep", sweep, "--workers", 1, "--out", "out").returncode == 0
-    assert refused("sweep", sweep, "--out", "out") == (
-        "--out out: already holds results.sqlite; use --resume, or choose another folder"
+def test_a_directory_holds_one_sweep(
+    by_one_worker: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(by_one_worker, "out")
+    Path("small.toml").write_text(SWEEP)
+    assert main(["sweep", "small.toml", "--out", "out"]) == 2
+    assert capsys.readouterr().err == (
+        "opu: --out out: already holds results.sqlite; use --resume, or choose another folder\n"
     )
-    line = refused("sweep", sweep, "--out", "out", "--resume", "--set", "trainer.epochs=2")
-    assert line.startswith("out/results.sqlite: holds points that ")
-    assert (
-        opu("sweep", sweep, "--workers", 1, "--out", "out", "--resume", "--seeds", 3).returncode == 0
-    )  # more may be added
+    assert main(["sweep", "small.toml", "--out", "out", "--resume", "--set", "model.hidden=[8]"]) == 2
+    assert capsys.readouterr().err.startswith("opu: out/results.sqlite: holds points that small.toml has not, such as ")
+    assert main(["sweep", "small.toml", "--out", "out", "--resume", "--seeds", "1"]) == 2
+    assert capsys.readouterr().err.startswith("opu: out/results.sqlite: holds points that small.toml has not, such as ")
+    assert main(["sweep", "small.toml", "--out", "out", "--resume"]) == 0
+    assert "0 points run, 4 of 4 done" in capsys.readouterr().out
+    Path("out", "results.sqlite").write_text(
+        "no database, but longer than the header of one would be, to be sure ......"
+    )
+    assert main(["sweep", "small.toml", "--out", "out", "--resume"]) == 2
+    assert "out/results.sqlite: not the results of a sweep: file is not a database" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_sweep_can_be_extended(by_one_worker: Path, opu: Opu, sweep: Path, tmp_path: Path) -> None:
+    shutil.copytree(by_one_worker, tmp_path / "out")
+    done = opu("sweep", sweep, "--out", "out", "--resume", "--seeds", 3)
+    assert "2 points run, 6 of 6 done" in done.stdout
+    seeds = [seed for (seed,) in query(tmp_path / "out", "SELECT seed FROM points ORDER BY position")]
+    assert seeds == [0, 1, 2, 0, 1, 2]
 
 
 def test_list(opu: Opu) -> None:
