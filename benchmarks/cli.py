@@ -272,6 +272,40 @@ def bench_tradeoffs(
         raise typer.Exit(1)
 
 
+@bench_app.command(
+    "sweep",
+    epilog="Example: opu bench sweep adc-bits --out sweep-speed.json\n\n"
+    "Wants an idle machine. Exit status 1 if results differ.",
+)
+def bench_sweep(
+    sweep: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "adc-bits",
+    workers: Annotated[
+        list[int] | None,
+        typer.Option("--workers", min=1, help="Repeat for each number; 1 and 2 without it.", show_default=False),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each is run, in turns.")] = 3,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the base, for example trainer.epochs=30."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Points a minute of a sweep by number of workers, and whether results are the same to the bit."""
+    from benchmarks import console
+    from benchmarks.sweep_speed import measure, table
+    from dfa.checkpoint import make_writable, write_atomic
+
+    if out is not None:
+        make_writable(out.parent, "--out")
+    document = measure(sweep, workers or [1, 2], rounds, set_ or [], progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    _report(document, as_json, *table(document))
+    if not document["same_results"]:
+        raise typer.Exit(1)
+
+
 @app.command(
     epilog="Example: opu reproduce graphs --quick\n\n"
     "Without --seeds or --quick the table is made from the stored results. Exit status 1 if a claim does not hold, "

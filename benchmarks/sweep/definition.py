@@ -166,7 +166,8 @@ class SamplingConfig(Section):
             return cube
         from scipy.stats import qmc
 
-        sobol: list[list[float]] = qmc.Sobol(axes, scramble=True, seed=draws).random(self.points).tolist()
+        scrambling = int(draws.integers(2**63))  # scipy spawns streams of its own, which a counter-based one cannot
+        sobol: list[list[float]] = qmc.Sobol(axes, scramble=True, seed=scrambling).random(self.points).tolist()
         return sobol
 
 
