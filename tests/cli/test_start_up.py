@@ -13,7 +13,7 @@ from processes import environment
 from benchmarks import start_up
 
 # Not pydantic: typer imports it by itself to show the help of a command.
-HEAVY = {"numba", "numpy", "scipy", "matplotlib", "sklearn"}
+HEAVY = {"numba", "numpy", "scipy", "matplotlib", "sklearn", "distributed"}
 
 MODULES = """
 import json, sys
@@ -44,7 +44,14 @@ def answer(code: str, *arguments: str, **changes: str) -> list:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["bench", "--help"], ["bench", "throughput", "--help"], ["train", "--help"], ["device", "--help"]],
+    [
+        ["--help"],
+        ["bench", "--help"],
+        ["bench", "throughput", "--help"],
+        ["train", "--help"],
+        ["device", "--help"],
+        ["sweep", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

@@ -296,7 +296,8 @@ def test_figures_of_every_kind_of_sweep(axes: str, tmp_path: Path) -> None:
 POINT = """
 import hashlib, json, sys
 from dfa.config import load_experiment
-experiment = load_experiment("digits-mlp", settings={"trainer.epochs": 1, "model.hidden": [784, 512], "trainer.batch_size": 1237})
+large = {"trainer.epochs": 1, "model.hidden": [784, 512], "trainer.batch_size": 1237}
+experiment = load_experiment("digits-mlp", settings=large)
 if sys.argv[1] == "point":
     from benchmarks.sweep.worker import run_point
     outcome = run_point(experiment, int(sys.argv[2]))
