@@ -112,7 +112,7 @@ def _shown(groups: Groups) -> list[str]:
 
 def _curves(groups: Groups, axis: AxisConfig, series: AxisConfig | None) -> Figure:
     names = _shown(groups)
-    figure = Figure(figsize=(7.0, 1.2 + 2.5 * len(names)), layout="constrained")
+    figure = Figure(figsize=(7.0, 1.2 + 2.1 * len(names)), layout="constrained")
     panels = figure.subplots(len(names), 1, sharex=True, squeeze=False)[:, 0]
     numeric = _numeric(axis, groups)
     places = {repr(value): value if numeric else index for index, value in enumerate(_values(axis, groups))}
@@ -125,7 +125,7 @@ def _curves(groups: Groups, axis: AxisConfig, series: AxisConfig | None) -> Figu
         panel.set_ylabel(words)
         panel.grid(alpha=0.25)
         panel.set_axisbelow(True)
-        _scale_y(panel)
+        _scale_y(panel, name)
     if series is not None:
         panels[0].legend(frameon=False, title=axis_label(series.names[0]))
     _scale_x(panels[-1], axis, places, numeric)
@@ -157,13 +157,13 @@ def _curve(
         panel.plot(*zip(*marks, strict=True), "o", ms=2.5, color=colour, alpha=0.4, mew=0)
 
 
-def _scale_y(panel: Axes) -> None:
-    """Logarithmic where values span more than a decade; else a little room, also where all are the same."""
+def _scale_y(panel: Axes, name: str) -> None:
+    """Logarithmic where values span more than a decade; at least 4 % high, so that rounding is no mountain."""
     low, high = panel.dataLim.y0, panel.dataLim.y1
-    if low > 0.0 and high > 10.0 * low:
+    if "accuracy" not in name and low > 0.0 and high > 10.0 * low:
         panel.set_yscale("log")
-    elif high - low < 0.02 * abs(high):
-        panel.set_ylim(0.9 * low, 1.1 * high)
+    elif high - low < 0.04 * abs(high):
+        panel.set_ylim(low - 0.02 * abs(high), high + 0.02 * abs(high))
 
 
 def _logarithmic(axis: AxisConfig, values: Sequence[float]) -> bool:
@@ -227,7 +227,7 @@ def _map(panel: Axes, figure: Figure, field: Any, words: str, name: str) -> None
 
 def _scatters(groups: Groups, axes: Sequence[AxisConfig]) -> Figure:
     """Accuracy against each axis, coloured by energy where there is any."""
-    across = min(len(axes), 3)
+    across = 2 if len(axes) == 4 else min(len(axes), 3)
     down = -(-len(axes) // across)
     figure = Figure(figsize=(1.0 + 3.6 * across, 1.2 + 3.0 * down), layout="constrained")
     panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
@@ -293,13 +293,16 @@ def draw_pareto(
         [x_scale * c.x for c in front], [y_scale * c.y for c in front], color=_BLUE, lw=1.2, drawstyle=steps, zorder=2
     )
     for knee in (c for c in front if c.knee):
-        words = "\n".join(f"{axis_label(key)}: {text(knee.parameters[key])}" for key in keys)
+        words = "\n".join(f"{axis_label(key)}: {_ticks([knee.parameters[key]])[0]}" for key in keys)
         panel.plot(x_scale * knee.x, y_scale * knee.y, "o", ms=12, mfc="none", mec=_RED, mew=1.8, zorder=4)
         more = BETTER[objectives[0]] == "more"
         place = {"x": 0.03, "ha": "left"} if more else {"x": 0.97, "ha": "right"}  # the corner without good points
         panel.text(y=0.97, s=f"knee\n{words}", va="top", color=_RED, fontsize=9, transform=panel.transAxes, **place)
-    for set_scale, values in ((panel.set_xscale, [c.x for c in front]), (panel.set_yscale, [c.y for c in front])):
-        if min(values) > 0 and max(values) > 10.0 * min(values):
+    for name, set_scale, values in (
+        (objectives[0], panel.set_xscale, [c.x for c in candidates]),
+        (objectives[1], panel.set_yscale, [c.y for c in candidates]),
+    ):
+        if "accuracy" not in name and min(values) > 0 and max(values) > 10.0 * min(values):
             set_scale("log")
     panel.set(xlabel=x_words, ylabel=y_words)
     panel.grid(alpha=0.25)

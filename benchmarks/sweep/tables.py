@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.sweep.quantities import grouped, mean, spread
@@ -71,13 +72,23 @@ def pareto_table(document: Mapping[str, Any], keys: Sequence[str]) -> tuple[list
 
 
 def complaints(report: Report) -> list[str]:
-    """Why points failed and what devices warned of, with the number of points; the most frequent first."""
-    failures = Counter((row.result or {}).get("error", "") for row in report.failed)
-    told = Counter(text for row in report.rows for text in (row.result or {}).get("warnings", []))
-    lines = [f"{_points(count)} failed: {error}" for error, count in failures.most_common()]
-    lines += [f"warning, {_points(count)}: {what}" for what, count in told.most_common()]
+    """Why points failed and what devices warned of: an example of each kind, and the number of points."""
+    failures = _kinds((row.result or {}).get("error", "") for row in report.failed)
+    told = _kinds(text for row in report.rows for text in (row.result or {}).get("warnings", []))
+    lines = [f"failed, {_example(count)}: {error}" for error, count in failures]
+    lines += [f"warning, {_example(count)}: {what}" for what, count in told]
     rest = [f"{len(lines) - MOST_COMPLAINTS} more failures and warnings in {report.folder / FILE}"]
     return lines if len(lines) <= MOST_COMPLAINTS else lines[:MOST_COMPLAINTS] + rest
+
+
+def _kinds(texts: Iterable[str]) -> list[tuple[str, int]]:
+    """Texts that differ in nothing but figures are of one kind, which the first of them stands for."""
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for entry in texts:
+        kind = re.sub(r"\d+(\.\d+)?(e[+-]?\d+)?", "#", entry)
+        counts[first.setdefault(kind, entry)] += 1
+    return counts.most_common()
 
 
 def summary(report: Report) -> str:
@@ -92,3 +103,7 @@ def summary(report: Report) -> str:
 
 def _points(count: int) -> str:
     return "1 point" if count == 1 else f"{count} points"
+
+
+def _example(count: int) -> str:
+    return _points(count) if count == 1 else f"{_points(count)}, such as"

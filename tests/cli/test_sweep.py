@@ -333,7 +333,7 @@ def test_a_point_that_fails_stops_no_other(opu: Opu, sweep: Path, tmp_path: Path
     done = opu("sweep", sweep, "--workers", 1, "--out", "out")
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith("opu: 1 point failed: ")
+    assert line.startswith("opu: failed, 1 point: ")
     assert "n_out = 200000" in line
     assert [row["status"] for row in table(tmp_path / "out")] == ["failed", "done"]
     assert "n_out = 200000" in table(tmp_path / "out")[0]["error"]
