@@ -82,9 +82,14 @@ def _at(parameters: Mapping[str, Any], axis: AxisConfig) -> Any:
     return values[0] if len(values) == 1 or isinstance(values[0], str) else " / ".join(map(text, values))
 
 
+def _brief(value: float) -> str:
+    """Three digits, and no exponent below 100,000."""
+    return f"{value:.0f}" if 100.0 <= abs(value) < 1e5 else f"{value:.3g}"
+
+
 def _ticks(values: Sequence[Any]) -> list[str]:
     """Values as short as they can be told apart."""
-    brief = [f"{value:.3g}" if isinstance(value, float) else text(value) for value in values]
+    brief = [_brief(value) if isinstance(value, float) else text(value) for value in values]
     return brief if len(set(brief)) == len(set(map(text, values))) else [text(value) for value in values]
 
 
@@ -221,7 +226,7 @@ def _map(panel: Axes, figure: Figure, field: Any, words: str, name: str) -> None
     for (row, column), value in np.ndenumerate(field):
         if math.isfinite(value):
             light = sum(image.cmap(image.norm(value))[:3]) > 1.6
-            number = f"{value:.1f}" if "accuracy" in name else f"{value:.3g}"
+            number = f"{value:.1f}" if "accuracy" in name else _brief(value)
             panel.text(column, row, number, ha="center", va="center", fontsize=7, color="black" if light else "white")
 
 
