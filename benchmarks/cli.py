@@ -438,6 +438,40 @@ def bench_energy(
         console.out.print(line, highlight=False, markup=False)
 
 
+@bench_app.command(
+    "sweep",
+    epilog="Example: opu bench sweep adc-bits --out sweep-speed.json\n\n"
+    "Wants an idle machine. Exit status 1 if results differ.",
+)
+def bench_sweep(
+    sweep: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "adc-bits",
+    workers: Annotated[
+        list[int] | None,
+        typer.Option("--workers", min=1, help="Repeat for each number; 1 and 2 without it.", show_default=False),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Times that each is run, in turns.")] = 3,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the base, for example trainer.epochs=30."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Points a minute of a sweep by number of workers, and whether results are the same to the bit."""
+    from benchmarks import console
+    from benchmarks.sweep_speed import measure, table
+    from dfa.checkpoint import make_writable, write_atomic
+
+    if out is not None:
+        make_writable(out.parent, "--out")
+    document = measure(sweep, workers or [1, 2], rounds, set_ or [], progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    _report(document, as_json, *table(document))
+    if not document["same_results"]:
+        raise typer.Exit(1)
+
+
 @app.command(
     epilog="Example: opu reproduce graphs --quick\n\n"
     "Without --seeds or --quick the tables are made from the stored results. Training again can be broken off: each "
@@ -523,6 +557,78 @@ def report(
     from benchmarks import report as reports
 
     typer.echo(reports.write(folder))
+
+
+@app.command(
+    epilog="Example: opu sweep adc-bits --workers 2 --out runs/bits --plot --pareto accuracy joules\n\n"
+    "Shipped sweeps: opu sweep --list. One of your own is a TOML file, see the README. A sweep that was stopped or "
+    "killed goes on with --resume and repeats nothing; with nothing left to run, it makes the tables and figures anew."
+)
+def sweep(
+    sweep: Annotated[
+        str | None, typer.Argument(help="Shipped name (see --list) or TOML file.", show_default=False)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine; one a core without it.", show_default=False)
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Run on a Dask scheduler's workers, for example tcp://host:8786.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Sweep directory; runs/sweep-<name> without it.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on; what failed is tried again.")] = False,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Seeds 0 .. N-1 instead of the file's.", show_default=False)
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change the base, for example trainer.epochs=3."),
+    ] = None,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Also write results.parquet (needs pyarrow).")] = False,
+    pareto: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Front and knee of two quantities, for example accuracy joules.", show_default=False),
+    ] = None,
+    plot: Annotated[bool, typer.Option("--plot", help="Also write sweep.png, with --pareto pareto.png.")] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Names of the shipped sweeps, with a line on each.")] = False,
+) -> None:
+    """Train over grids, ranges or samples of any keys of experiment and device, on Dask; results in one SQLite file."""
+    from benchmarks import console
+    from benchmarks.sweep import command
+
+    if list_:
+        command.show_shipped()
+        return
+    if sweep is None:
+        raise typer.BadParameter(f"missing; shipped are {', '.join(command.shipped())}", param_hint="'SWEEP'")
+    if workers is not None and scheduler is not None:
+        raise typer.BadParameter("does not go with --scheduler, which has its own", param_hint="'--workers'")
+    from opu_sim.config import parse_assignment
+
+    settings = dict(parse_assignment(text) for text in set_ or [])
+    with console.StopOnSignal() as stop, console.PointsBar() as bar:
+        found = command.sweep(
+            sweep,
+            out,
+            bar,
+            stop.asked,
+            workers=workers,
+            scheduler=scheduler,
+            resume=resume,
+            seeds=seeds,
+            settings=settings,
+            parquet=parquet,
+            pareto=pareto,
+        )
+    command.show(found, pareto, plot=plot)
+    if found.report.faults:
+        raise typer.Exit(1)
 
 
 def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:

@@ -8,7 +8,14 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -82,6 +89,45 @@ class TrainingBar:
         """After each batch."""
         done = epoch * steps + step
         self._progress.update(self._task, completed=done, total=self._epochs * steps, epoch=epoch + 1)
+
+
+class PointsBar:
+    """Progress over the points of a sweep, with an estimate of the time left."""
+
+    def __init__(self) -> None:
+        self._failed = 0
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[failed]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=not err.is_terminal,
+            transient=True,
+            speed_estimate_period=600.0,  # points are slow, and the last minutes' say what is to come
+        )
+        self._task = self._progress.add_task("starting workers", total=None, failed="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def start(self, done: int, total: int) -> None:
+        """Before the first point; done: before this call."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def point(self, status: str) -> None:
+        """After each point."""
+        self._failed += status == "failed"
+        failed = f"{self._failed} failed" if self._failed else ""
+        self._progress.update(self._task, advance=1, description="points", failed=failed)
 
 
 def table(header: list[str], rows: list[list[str]], title: str | None = None, *, fold: bool = True) -> None:

@@ -17,8 +17,14 @@ _UsageError: type[Exception] = next(
 )
 
 
+class HostError(Exception):
+    """What neither the user's input nor the program is to blame for: a full disk. One line, exit status 1."""
+
+
 def exit_status(command: Callable[[], object]) -> int:
     """Run a command: 0 done, 2 wrong input, 130 interrupted; a fault of the program keeps its traceback and is 1.
+
+    A `HostError` is 1, too, in one line.
 
     What a device warns of is one line on stderr, too.
     """
@@ -40,6 +46,8 @@ def exit_status(command: Callable[[], object]) -> int:
         return _fail(error.format_message(), 2)  # type: ignore[attr-defined]
     except (ConfigError, DeviceError) as error:
         return _fail(str(error), 2)
+    except HostError as error:
+        return _fail(str(error), 1)
     except Interrupted:
         return _fail("interrupted; the state is saved, go on with --resume", 130)
     return outcome if isinstance(outcome, int) else 0

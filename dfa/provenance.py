@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,12 @@ def version() -> str:
         return "not installed"
 
 
+@cache
 def commit() -> str:
-    """Commit of the checkout that this package runs from, with `+` if files differ; empty for an installed wheel."""
+    """Commit of the checkout that this package runs from, with `+` if files differ; empty for an installed wheel.
+
+    As of the first call: later changes are not of the code that runs.
+    """
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return ""
@@ -55,9 +60,9 @@ def peak_rss_bytes() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
-def now() -> str:
-    """UTC time to the second, ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
+def now(timespec: str = "seconds") -> str:
+    """UTC time, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec=timespec)
 
 
 def collect(**extra: Any) -> dict[str, Any]:

@@ -82,12 +82,13 @@ def train(
             trainer.save()  # so that a run killed in its first epoch can be resumed, too
         write_atomic(folder / "config.toml", experiment.to_toml().encode())
         trainer.fit()
-        result = _result(trainer, started_at)
+        result = document(trainer, started_at)
         _write(folder, trainer, result)
     return result
 
 
-def _result(trainer: Trainer, started_at: str) -> dict[str, Any]:
+def document(trainer: Trainer, started_at: str) -> dict[str, Any]:
+    """Content of result.json of a run that is done; the device must still be open."""
     experiment, projector = trainer.experiment, trainer.feedback.projector
     return {
         "schema": SCHEMA,

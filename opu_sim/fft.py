@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+import numba
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
@@ -44,8 +45,8 @@ if LIBRARY == "ducc0":
         _library.fft.c2c(lines, axes=(1,), out=lines, nthreads=1)
 
     def fft2(plane: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """Of a plane [row, column], not normalised, with all cores."""
-        transformed: NDArray[np.complex64] = _library.fft.c2c(plane, nthreads=0)
+        """Of a plane [row, column], not normalised, with as many threads as the kernels have."""
+        transformed: NDArray[np.complex64] = _library.fft.c2c(plane, nthreads=numba.get_num_threads())
         return transformed
 
 else:
@@ -57,8 +58,8 @@ else:
             lines[:] = transformed
 
     def fft2(plane: NDArray[np.complex64]) -> NDArray[np.complex64]:
-        """Of a plane [row, column], not normalised, with all cores."""
-        transformed: NDArray[np.complex64] = scipy.fft.fft2(plane, workers=-1)
+        """Of a plane [row, column], not normalised, with as many threads as the kernels have."""
+        transformed: NDArray[np.complex64] = scipy.fft.fft2(plane, workers=numba.get_num_threads())
         return transformed
 
 
