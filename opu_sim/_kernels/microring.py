@@ -128,6 +128,20 @@ def calibrate(  # type: ignore[no-untyped-def]
             row_response(cosine, sine, ring, phase_cosine, phase_sine, found, total)
 
 
+@njit(cache=True, fastmath={"contract", "nsz"})
+def add_droop(light, droop, lost, first_signal, second_signal):  # type: ignore[no-untyped-def]
+    """Add to the sums of either pass what weights have changed by; float32 light [pass, input], lost [row].
+
+    droop: [2, input, output] of one tile, see `bank_sums`.
+    """
+    for j in range(droop.shape[1]):
+        slope, curve = droop[0, j], droop[1, j]
+        for o in range(droop.shape[2]):
+            change = lost[o] * (slope[o] + lost[o] * curve[o])
+            first_signal[o] += light[0, j] * change
+            second_signal[o] += light[1, j] * change
+
+
 @njit(cache=True, parallel=True, fastmath={"contract", "nsz"})
 def bank_sums(  # type: ignore[no-untyped-def]
     light, weights, totals, droop, lost, bank, noise, converter, keys, first_vector, gains, out, saturated
@@ -151,6 +165,7 @@ def bank_sums(  # type: ignore[no-untyped-def]
     step, largest = converter
     key, key_2, laser_key, laser_key_2 = keys
     row_tiles = (n_out + rows - 1) // rows
+    leaking = droop.shape[0] > 0
     for job in prange(vectors * row_tiles):
         v, tile = job // row_tiles, job % row_tiles
         first, last = tile * rows, min(tile * rows + rows, n_out)
@@ -163,6 +178,7 @@ def bank_sums(  # type: ignore[no-untyped-def]
         line[:] = np.float32(0.0)
         first_signal, first_power = np.empty(n, np.float32), np.empty(n, np.float32)
         second_signal, second_power = np.empty(n, np.float32), np.empty(n, np.float32)
+        lit = np.empty((2, columns if leaking else 0), np.float32)
         at_end = 0
         for part, begin in enumerate(range(0, n_in, columns)):
             end = min(begin + columns, n_in)
@@ -189,12 +205,10 @@ def bank_sums(  # type: ignore[no-untyped-def]
                     first_power[o] += p_0 * t[o]
                     second_signal[o] += p_1 * w[o]
                     second_power[o] += p_1 * t[o]
-                if droop.shape[0] > 0:
-                    slope, curve, share = droop[0, j, first:last], droop[1, j, first:last], lost[v]
-                    for o in range(n):
-                        change = share[o] * (slope[o] + share[o] * curve[o])
-                        first_signal[o] += p_0 * change
-                        second_signal[o] += p_1 * change
+                if leaking:
+                    lit[0, j - begin], lit[1, j - begin] = p_0, p_1
+            if leaking:
+                add_droop(lit, droop[:, begin:end, first:last], lost[v], first_signal, second_signal)
             for o in range(n):
                 g, h = normal_pair(hash_counter(part_key, part_key_2, np.uint64(first + o)))
                 first_signal[o] += np.sqrt(max(fixed_0 + shot * first_power[o], np.float32(0.0))) * g
