@@ -56,6 +56,7 @@ class MicroringBank(Device):
         super().__init__(card.name, n_in, n_out)
         refuse_what_does_not_fit(n_in, n_out, "a weight bank's matrix", 20.0 * n_in * n_out, "must be smaller")
         self.card = card
+        self.seed = seed
         self.bank = WeightBank(card, seed)
         self.receiver = Receiver(card, min(n_in, card.bank.columns))
         self.schedule = BankClock(card, n_in, n_out)
