@@ -55,7 +55,8 @@ class WeightBank:
         self._seed = seed
         bank = card.bank
         columns = bank.columns
-        self.channels_m = 1e-9 * (bank.centre_nm + bank.channel_spacing_nm * (np.arange(columns) - 0.5 * (columns - 1)))
+        offsets = bank.channel_spacing_nm * (np.arange(columns) - 0.5 * (columns - 1))
+        self.channels_m = np.asarray(1e-9 * (bank.centre_nm + offsets), dtype=np.float64)
         """Wavelengths of the lasers [column]."""
         self.ring = card.ring_at(bank.centre_nm * 1e-9)
         rings = [card.ring_at(float(channel)) for channel in self.channels_m]
