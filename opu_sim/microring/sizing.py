@@ -4,9 +4,9 @@ Rings on one bus at even distances of s linewidths, all of them detuned by d, pa
 
     T = prod_m (d + m s)^2 / ((d + m s)^2 + 1/4) = sin^2(pi d / s) / (sin^2(pi d / s) + sinh^2(pi / 2s)),
 
-lossless, Lorentzian, without ends, and what they do not pass they drop: weight 1 - 2 T. The row whose weights are all -w
-is the hardest, as neighbours' tails only ever add to the drop port. It is reached at d = s / 2 at the latest, so that
-cosh^2(pi / 2s) <= 2 / (1 + w).
+lossless, Lorentzian, without ends, and what they do not pass they drop: weight 1 - 2 T. The row whose weights are all
+-w is the hardest, as neighbours' tails only ever add to the drop port. It is reached at d = s / 2 at the latest, so
+that cosh^2(pi / 2s) <= 2 / (1 + w).
 """
 
 from __future__ import annotations
