@@ -9,6 +9,7 @@ import pytest
 
 from opu_sim import ConfigError, DeviceError, load_device
 from opu_sim.cards import MicroringCard, load_card
+from opu_sim.config import read_toml, shipped_folder
 from opu_sim.device import MicroringBank
 from opu_sim.microring.bank import WeightBank
 from opu_sim.microring.sizing import energy_of_sizes, least_spacing_linewidths, self_coupling, sized
@@ -135,3 +136,21 @@ def test_lasers_for_bits() -> None:
         assert row["bits"] == pytest.approx(8.0, rel=1e-9)
     low, high = (energy_of_sizes(card(), [(1000, 100)], bits)[0]["laser_mw"] for bits in (6.0, 8.0))
     assert high > 4 * low
+
+
+def test_the_shipped_sweep_has_the_rings_that_its_largest_bank_needs() -> None:
+    table = read_toml(shipped_folder("sweeps") / "bank-size.toml")
+    device = table["settings"]["device"]
+    found = card(
+        **{f"ring.{key}": value for key, value in device["ring"].items()},
+        **{f"bank.{key}": value for key, value in device["bank"].items()},
+        **{"bank.rows": 1000, "bank.columns": 100},
+    )
+    derived = sized(card(), 1000, 100)
+    assert found.ring.radius_um == pytest.approx(derived.ring.radius_um, rel=0.01)
+    assert found.bank.channel_spacing_nm == pytest.approx(derived.bank.channel_spacing_nm, rel=0.01)
+    assert 1 - found.ring.self_coupling == pytest.approx(1 - derived.ring.self_coupling, rel=0.05)
+    lowest = np.full((1, 100), -0.7)
+    np.testing.assert_allclose(WeightBank(found, 0).rows(lowest).weights, lowest, atol=1e-6)
+    assert table["axes"][0]["values"][0] == [10, 10]
+    assert table["axes"][0]["values"][-1] == [1000, 100]
