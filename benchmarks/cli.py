@@ -163,7 +163,7 @@ def device_check(
 @data_app.command("list", epilog="Example: OPU_DATA_DIR=~/data opu data list")
 def data_list() -> None:
     """Data sets, their licence, and where they are found now."""
-    from dfa.data import catalogue
+    from dfa.sources import catalogue
 
     for source, where in catalogue():
         typer.echo(f"{source.name:15} {source.description}; {source.licence}; {where}")
@@ -172,7 +172,7 @@ def data_list() -> None:
 @data_app.command("fetch", epilog="Example: opu data fetch mnist")
 def data_fetch(name: Annotated[str, typer.Argument(help="Name as in `opu data list`.")]) -> None:
     """Download a data set into the cache; the SHA-256 of every file is checked."""
-    from dfa.data import fetch
+    from dfa.sources import fetch
 
     typer.echo(fetch(name, progress=True))
 
@@ -305,17 +305,26 @@ def bench_tradeoffs(
 
 @app.command(
     epilog="Example: opu reproduce graphs --quick\n\n"
-    "Without --seeds or --quick the table is made from the stored results. Exit status 1 if a claim does not hold, "
+    "Without --seeds or --quick the tables are made from the stored results. Training again can be broken off: each "
+    "finished run (a variant with a seed) is kept in --out, and the same command goes on from there, so that at most "
+    "one run is lost; with --variant, several commands can share the work. Exit status 1 if a claim does not hold, "
     "except with --quick, whose two seeds decide little."
 )
 def reproduce(
-    system: Annotated[str, typer.Argument(help="Published system: mnist or graphs.")],
+    system: Annotated[
+        str | None,
+        typer.Argument(help="Published system: mnist, graphs, ...; all without it.", show_default=False),
+    ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Train again with seeds 0 .. N-1 of each method.", show_default=False)
+        int | None, typer.Option(min=1, help="Train again with seeds 0 .. N-1 of each variant.", show_default=False)
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Train again, a short version: two seeds, for MNIST one epoch.")
+        bool, typer.Option("--quick", help="Train again, a short version: two seeds, few epochs.")
     ] = False,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="With --seeds or --quick: train only this one, and keep its runs.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where results are written and read; runs/reproduce for new ones.", show_default=False),
@@ -327,17 +336,23 @@ def reproduce(
     from benchmarks import reproduce as reproduction
 
     again = quick or seeds is not None
+    if variant and (system is None or not again):
+        raise typer.BadParameter("needs a system, and --seeds or --quick", param_hint="'--variant'")
     folder = out or (Path("runs") / "reproduce" if again else reproduction.RESULTS)
-    if again:
-        reproduction.make(system, folder, seeds=seeds, quick=quick, progress=console.note)
-    document = reproduction.document(system, folder, quick=quick)
+    for name in (system,) if system else reproduction.SYSTEMS if again else ():
+        if again and not reproduction.make(
+            name, folder, seeds=seeds, quick=quick, variants=variant or (), progress=console.note
+        ):
+            console.err.print(f"{folder}: kept; {name} still lacks runs of other variants", highlight=False)
+            return
+    if system:
+        document = reproduction.document(system, folder, quick=quick)
+    else:
+        document = reproduction.documents(folder, quick=quick)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        short = ", a short version" if quick else ""
-        console.table(*reproduction.table(document), title=f"{document['title']}{short}", fold=False)
-        console.table(*reproduction.criteria_table(document), fold=False)
-        console.note(document["conventions"])
+        console.reproduction_tables(document["systems"] if system is None else [document])
     if not document["pass"] and not quick:
         raise typer.Exit(1)
 

@@ -113,9 +113,13 @@ def _write(folder: Path, trainer: Trainer, result: dict[str, Any]) -> None:
     writer.writeheader()
     writer.writerows(history)
     write_atomic(folder / "history.csv", text.getvalue().encode())
+    if alignments := trainer.progress.alignments:
+        header = ",".join(["step", *(f"alignment_{segment}" for segment in range(1, len(alignments[0])))])
+        lines = [header, *(",".join(map(str, row)) for row in alignments)]
+        write_atomic(folder / "alignment.csv", ("\n".join(lines) + "\n").encode())
     write_atomic(folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     title = f"{trainer.experiment.name}, {trainer.experiment.method}, seed {trainer.experiment.seed}"
-    save_png(history_figure(history, result, title), folder / "history.png")
+    save_png(history_figure(history, alignments, result, title), folder / "history.png")
     if isinstance(trainer.feedback.projector, Opu):
         opu = trainer.feedback.projector
         pattern = (np.arange(opu.n_in) % 2 == 0).astype(np.uint8)

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from opu_sim.errors import ConfigError
 
@@ -27,6 +27,9 @@ class Section(BaseModel):
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+
+TAG = "kind:"
+"""Begins the tag of each choice of a union of sections: no key looks like that, so that messages can leave it out."""
 
 
 def refused(message: str) -> ConfigError:
@@ -156,11 +159,12 @@ def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> Se
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
-    # An unknown key is reported before the "missing" that a misspelling causes beside it.
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    # A wrong kind is reported before the keys that are unknown because of it, and an unknown key before the "missing"
+    # that a misspelling causes beside it.
+    problems = sorted(error.errors(), key=lambda p: (p["loc"][-1:] != ("kind",), p["type"] != "extra_forbidden"))
     problem = problems[0]
     location = [part for part in problem["loc"] if not str(part).startswith("function-")]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(str(part) for part in location if not str(part).startswith(TAG))
     if problem["type"] == "extra_forbidden":
         known = sorted(getattr(_type_at(model, location[:-1])[0], "model_fields", ()))
         # A strict cutoff: no hint is better than `name` for `camera`.
@@ -190,9 +194,11 @@ def _type_at(model: type[BaseModel], location: list[Any]) -> tuple[Any, list[Any
             kind, rules = field.annotation, list(field.metadata)
         elif get_origin(kind) is list:
             kind, rules = get_args(kind)[0], []
+        elif str(part).startswith(TAG) and get_origin(kind) in (Union, UnionType):
+            kind = next(choice for choice in get_args(kind) if Tag(part) in get_args(choice))
         else:
             return None, []
-        if get_origin(kind) in (Union, UnionType):
+        if get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind):
             kind = next(choice for choice in get_args(kind) if choice is not NoneType)
         if get_origin(kind) is Annotated:
             kind, *extras = get_args(kind)
