@@ -144,6 +144,13 @@ class MicroringBank(Device):
         charge(self.ledger, self.schedule, self.power, len(x), self.n_in, self.n_out)
         return y
 
+    def require_signs(self) -> None:
+        """As `Device.require_signs`: modulators show 0 .. 1, so that signs take two passes."""
+        if self.schedule.passes == 1:
+            raise DeviceError(
+                "modulator.encoding = 'single-pass': light has no sign; must be 'two-pass' where inputs may be negative"
+            )
+
     def _check_signs(self, x: NDArray[np.floating]) -> None:
         if self.schedule.passes == 1 and x.size and x.min() < 0:
             row, column = (int(i) for i in np.argwhere(x < 0)[0])

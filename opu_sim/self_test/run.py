@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from opu_sim.cards import MicroringCard, OpuCard
+from opu_sim.cards import OpuCard
 from opu_sim.device import MicroringBank, Opu
-from opu_sim.errors import ConfigError, DeviceError
+from opu_sim.errors import DeviceError
 from opu_sim.self_test.bank import check_bank
 from opu_sim.self_test.endurance import DRIFT_S, check_drift, check_frame_budget
 from opu_sim.self_test.linear import MeasuredMatrix, check_linearity, check_matrix, check_noise, check_product
@@ -51,15 +51,15 @@ def self_test(device: Device, *, card: OpuCard | None = None, seed: int = 0, dri
     Raises
     ------
     ConfigError
-        Fewer than 8 inputs or 64 outputs: too little for statistics. A weight bank that takes no signs.
+        Fewer than 8 inputs or 64 outputs: too little for statistics.
     DeviceError
-        The device is not open; the card's device cannot have this shape.
+        The device is not open, or takes no signs; the card's device cannot have this shape.
     """
     probe = Probe(device, seed)
     test = SelfTest(str(getattr(device, "name", type(device).__name__)), probe.n_in, int(device.n_out), seed)
     given: Any = card if card is not None else getattr(device, "card", None)
-    if isinstance(given, MicroringCard) and given.modulator.encoding == "single-pass":
-        raise ConfigError("modulator.encoding = 'single-pass': a self-test projects signs; must be 'two-pass'")
+    if isinstance(device, MicroringBank):
+        device.require_signs()
     prediction = None
     if isinstance(given, OpuCard):
         own = device if isinstance(device, Opu) and device.card is given else None

@@ -147,7 +147,7 @@ def test_the_same_seed_gives_the_same_document(capsys: pytest.CaptureFixture[str
         (["ideal", "--seed", "x"], "Invalid value for '--seed'"),
         (
             ["filipovich-50x20", "--set", "modulator.encoding=single-pass"],
-            "modulator.encoding = 'single-pass': a self-test projects signs; must be 'two-pass'",
+            "modulator.encoding = 'single-pass': light has no sign; must be 'two-pass'",
         ),
         (["ideal", "--n-in", "7"], "n_in = 7: a self-test needs at least 8"),
         (["ideal", "--n-in", "0"], "n_in = 0: must be an integer >= 1"),
