@@ -70,17 +70,17 @@ def _relative_error(card: MicroringCard) -> float:
 
 def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of text, a size a row."""
-    header = [
-        "rows x columns",
-        "TeraOPS",
-        "W, heaters",
-        "pJ/op",
-        "W, trimmed",
-        "pJ/op",
+    header = ["rows x columns", "TeraOPS", "W, heaters", "pJ/op, heaters", "W, trimmed", "pJ/op, trimmed"]
+    header += [
         "of it lasers",
-        "rings' tuning",
+        "tuning",
+        "converters",
+        "laser mW",
+        "finesse",
+        "ring µm",
+        "linewidth GHz",
+        "relative error",
     ]
-    header += ["converters", "laser mW", "finesse", "ring µm", "linewidth GHz", "relative error"]
     by_lock = [[row for row in document["rows"] if row["lock"] == lock] for lock in _LOCKS]
     rows = []
     for heater, trimmed in zip(*by_lock, strict=True):
