@@ -7,9 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from opu_sim.cards import DeviceCard
 
 app = typer.Typer(
     name="opu",
@@ -105,10 +108,8 @@ def device_show(
     """The budget derived from a card: TeraOPS, watts, frame rates, stage by stage, each figure with its source."""
     from benchmarks import console
     from opu_sim.budget import budget
-    from opu_sim.cards import load_card
-    from opu_sim.config import parse_assignment
 
-    document = budget(load_card(device, dict(parse_assignment(text) for text in set_ or [])))
+    document = budget(_card(device, set_))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
@@ -134,15 +135,12 @@ def device_check(
 ) -> None:
     """Acceptance test of a device: speckle, matrix, linearity, noise, drift and frames against what its card says."""
     from benchmarks import console
-    from dfa.checkpoint import make_writable
-    from opu_sim.cards import load_card
-    from opu_sim.config import parse_assignment
+    from dfa.checkpoint import make_file_writable
     from opu_sim.self_test import device_to_test, self_test
 
     if plot is not None:
-        make_writable(plot.parent, "--plot")
-    card = load_card(device, dict(parse_assignment(text) for text in set_ or []))
-    tested, notes = device_to_test(card, n_in=n_in, n_out=n_out, seed=seed)
+        make_file_writable(plot, "--plot")
+    tested, notes = device_to_test(_card(device, set_), n_in=n_in, n_out=n_out, seed=seed)
     for note in notes:
         console.note(note)
     with tested:
@@ -188,10 +186,10 @@ def bench_throughput(
     from benchmarks.plots_throughput import plot as draw
     from benchmarks.plots_throughput import summary, table
     from benchmarks.throughput import measure
-    from dfa.checkpoint import make_writable
+    from dfa.checkpoint import make_file_writable
 
     if plot is not None:
-        make_writable(plot.parent, "--plot")
+        make_file_writable(plot, "--plot")
     document = measure(quick=quick, progress=console.note)
     if plot is not None:
         draw(document, plot)
@@ -215,11 +213,11 @@ def bench_training(
     """All five methods on one experiment: accuracy over seeds, host seconds an epoch, device TeraOPS and watts."""
     from benchmarks import console
     from benchmarks.training import measure, table
-    from dfa.checkpoint import make_writable, write_atomic
+    from dfa.checkpoint import make_file_writable, write_atomic
     from opu_sim.config import parse_assignment
 
     if out is not None:
-        make_writable(out.parent, "--out")
+        make_file_writable(out, "--out")
     settings = dict(parse_assignment(text) for text in set_ or [])
     document = measure(experiment, seeds, settings, progress=console.note)
     if out is not None:
@@ -244,18 +242,43 @@ def bench_bank_sizes(
     """Microring weight banks of 10 x 10 to 1000 x 100: TeraOPS, watts, pJ an operation by part, rings that it takes."""
     from benchmarks.bank_sizes import measure, table
     from benchmarks.bank_sizes import plot as draw
-    from dfa.checkpoint import make_writable, write_atomic
+    from dfa.checkpoint import make_file_writable, write_atomic
     from opu_sim.config import parse_assignment
 
     for path, option in ((out, "--out"), (plot, "--plot")):
         if path is not None:
-            make_writable(path.parent, option)
+            make_file_writable(path, option)
     document = measure(device, bits, dict(parse_assignment(text) for text in set_ or []))
     if out is not None:
         write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
     if plot is not None:
         draw(document, plot)
     _report(document, as_json, *table(document))
+
+
+@bench_app.command(
+    "pytorch",
+    epilog="Example: opu bench pytorch --out pytorch.json\n\nNeeds PyTorch (`pip install torch`) beside this program; "
+    "exit status 1 where the trainer is slower than it may be.",
+)
+def bench_pytorch(
+    quick: Annotated[bool, typer.Option("--quick", help="Short epochs, few turns: to see that it works.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """The digital trainer beside PyTorch on the same cores, in turns: a DFA epoch, a Transformer's step."""
+    from benchmarks import console
+    from benchmarks.pytorch import measure, table
+    from dfa.checkpoint import make_file_writable, write_atomic
+
+    if out is not None:
+        make_file_writable(out, "--out")
+    document = measure(quick, progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    _report(document, as_json, *table(document))
+    if not document["pass"]:
+        raise typer.Exit(1)
 
 
 @bench_app.command(
@@ -284,12 +307,12 @@ def bench_tradeoffs(
     from benchmarks.plots_tradeoffs import plot as draw
     from benchmarks.plots_tradeoffs import table, verdict
     from benchmarks.tradeoffs import measure
-    from dfa.checkpoint import make_writable, write_atomic
+    from dfa.checkpoint import make_file_writable, write_atomic
     from opu_sim.config import parse_assignment
 
     for path, option in ((out, "--out"), (plot, "--plot")):
         if path is not None:
-            make_writable(path.parent, option)
+            make_file_writable(path, option)
     settings = dict(parse_assignment(text) for text in set_ or [])
     document = measure(experiment, seeds, device=device, settings=settings, quick=quick, progress=console.note)
     if out is not None:
@@ -355,6 +378,15 @@ def reproduce(
         console.reproduction_tables(document["systems"] if system is None else [document])
     if not document["pass"] and not quick:
         raise typer.Exit(1)
+
+
+def _card(device: str, assignments: Sequence[str] | None) -> DeviceCard:
+    """Card with the changes of `--set`, which is what a message on one of them names."""
+    from opu_sim.cards import load_card
+    from opu_sim.config import parse_assignment
+
+    settings = dict(parse_assignment(text) for text in assignments or [])
+    return load_card(device, settings, dict.fromkeys(settings, "--set "))
 
 
 def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:

@@ -12,7 +12,18 @@ import tomli_w
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from opu_sim.cards import load_card
-from opu_sim.config import TAG, Section, find_toml, merged, nested, read_toml, refused, shipped_names, validated
+from opu_sim.config import (
+    TAG,
+    Section,
+    at_fault,
+    find_toml,
+    merged,
+    nested,
+    read_toml,
+    refused,
+    shipped_names,
+    validated,
+)
 
 METHODS = ("bp", "dfa", "dfa-ternary", "odfa", "shallow")
 Method = Literal["bp", "dfa", "dfa-ternary", "odfa", "shallow"]
@@ -230,30 +241,34 @@ def load_experiment(
     if method is not None and method not in METHODS:
         raise refused(f"--method {method!r}: must be one of {', '.join(METHODS)}")
     own = table.pop("methods", {})
-    experiment = validated(Experiment, merged(table, changes), str(path))
+    set_by = dict.fromkeys(settings or {}, "--set ") | ({} if seed is None else {"seed": "--seed: "})
+    experiment = validated(Experiment, merged(table, changes), str(path), set_by)
     trainers = _trainers_by_method(own, table["trainer"], path)
     if experiment.method in trainers:
         table["trainer"] = trainers[experiment.method]
-        experiment = validated(Experiment, merged(table, changes), str(path))
+        experiment = validated(Experiment, merged(table, changes), str(path), set_by)
     if not isinstance(experiment.device.get("name"), str):
         raise refused(f"{path}: device.name: missing; it names the device card")
     # A user's card may lie beside the experiment; its full path then lets config.toml run again from anywhere.
     card = find_toml("devices", experiment.device_name, beside=path.parent)
     if experiment.device_name not in shipped_names("devices"):
         experiment = experiment.model_copy(update={"device": experiment.device | {"name": str(card.resolve())}})
-    load_card(experiment.device_name, flattened(experiment.device_overrides))
+    overrides = flattened(experiment.device_overrides)
+    below = {key.removeprefix("device."): f"{begin}device." for key, begin in set_by.items()}
+    in_file = {key: f"{path}: device." for key in overrides if key not in below}
+    load_card(experiment.device_name, overrides, below | in_file)
     if experiment.data.name.endswith(".txt"):
-        text = _text_file(experiment.data.name, path)
+        text = _text_file(experiment.data.name, path, set_by)
         experiment = experiment.model_copy(update={"data": experiment.data.model_copy(update={"name": str(text)})})
     return experiment
 
 
-def _text_file(name: str, experiment: Path) -> Path:
+def _text_file(name: str, experiment: Path, set_by: Mapping[str, str]) -> Path:
     """A text beside the experiment's file, or else below the working directory."""
     for place in (experiment.parent / name, Path(name)):
         if place.is_file():
             return place.resolve()
-    raise refused(f"{experiment}: data.name = {name!r}: no such file")
+    raise at_fault(f"data.name = {name!r}: no such file", str(experiment), set_by)
 
 
 def _trainers_by_method(own: Any, trainer: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:

@@ -14,6 +14,7 @@ from dfa.model import Model
 from dfa.text import Corpus, Tokens, windows
 from dfa.transformer import Transformer
 from opu_sim.errors import ConfigError
+from opu_sim.medium.transmission import half_of_memory
 from opu_sim.rng import stream
 
 Labels = NDArray[np.int64]
@@ -86,8 +87,21 @@ class Text:
         return max(self._windows // self._batch_size, 1) - 1
 
     def make_model(self) -> Model:
-        """The experiment's Transformer; its initial weights depend on the seed."""
+        """The experiment's Transformer; its initial weights depend on the seed.
+
+        Raises
+        ------
+        ConfigError
+            It takes more memory than half of what there is.
+        """
         config = self._config
+        rows = self._batch_size * config.context
+        needed, allowed = training_bytes(config, rows), half_of_memory()
+        if needed > allowed:
+            raise ConfigError(
+                f"model.width = {config.width}: {config.blocks} blocks, {config.vocabulary} tokens and batches of {rows} "
+                f"tokens take {needed / 2**30:.1f} GiB; allowed: {allowed / 2**30:.1f} GiB, half of this computer's memory"
+            )
         return Transformer(
             config.vocabulary,
             config.context,
@@ -127,6 +141,17 @@ class Text:
     def score(self, measured: Mapping[str, float]) -> float:
         """The loss, the less the better."""
         return -measured["loss"]
+
+
+def training_bytes(config: TransformerConfig, rows: int) -> float:
+    """Memory that training on batches of `rows` tokens takes at least [bytes]: its large float32 arrays."""
+    width = config.width
+    embeddings = (1 if config.tied else 2) * config.vocabulary * width + config.context * width
+    parameters = embeddings + config.blocks * 12 * width**2
+    # Of a block: normed inputs twice each, q, k, v, mixed values, attention weights, the hidden layer and its slope.
+    kept = rows * (16 * width + config.heads * config.context)
+    # With each parameter a gradient and Adam's two moments.
+    return 4.0 * (4 * parameters + config.blocks * kept + rows * config.vocabulary)
 
 
 def _inputs_and_labels(cut: Tokens) -> tuple[Tokens, Labels]:

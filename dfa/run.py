@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dfa import checkpoint, provenance
-from dfa.checkpoint import make_writable, write_atomic
+from dfa.checkpoint import make_writable, remove_partial_files, write_atomic
 from dfa.config import Experiment
 from dfa.plots import camera_frame_figure, history_figure, save_png
 from dfa.trainer import Trainer
@@ -74,6 +74,7 @@ def train(
     # Data and device are checked before the folder is made: a refused run leaves nothing.
     trainer = Trainer(experiment, folder / checkpoint.FILE, on_step, should_stop)
     make_writable(folder, "--out")
+    remove_partial_files(folder)
     with trainer:
         if resume:
             trainer.resume()

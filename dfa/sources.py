@@ -175,7 +175,7 @@ def fetch(name: str, *, progress: bool = False) -> Path:
     mirror = os.environ.get("OPU_DATA_URL")
     if not (mirror or source.urls):
         raise ConfigError(
-            f"{name}: no public home is known; provide {', '.join(source.files)} in a folder {source.folder}/ of "
+            f"{name}: no public home is known; provide {', '.join(source.files)} in a folder {source.folder or name}/ of "
             "OPU_DATA_DIR"
         )
     import pooch

@@ -16,7 +16,7 @@ from dfa.losses import LOSSES
 from dfa.model import Model
 from dfa.network import MLP
 from dfa.planetoid import Graph, load_graph
-from dfa.sources import SOURCES
+from dfa.sources import source_named
 from dfa.text import Corpus, load_text
 from opu_sim.errors import ConfigError
 from opu_sim.rng import stream
@@ -124,11 +124,10 @@ def load_data(experiment: Experiment) -> Data:
         Unknown, missing or damaged data; a number of validation samples or of words that cannot be.
     """
     name, validation, source = experiment.data.name, experiment.data.validation, experiment.data.validation_from
-    kind = SOURCES[name].kind if name in SOURCES else "samples"
-    is_text = kind == "text" or name.endswith(".txt")
-    if (kind != "samples" or is_text) and source != "train":
+    kind = "text" if name.endswith(".txt") else source_named(name).kind
+    if kind != "samples" and source != "train":
         raise ConfigError(f"data.validation_from = {source!r}: must be 'train' for {name}, whose parts are fixed")
-    if is_text:
+    if kind == "text":
         return load_text(name, vocabulary=experiment.data.vocabulary)
     for key in ("vocabulary", "epoch_tokens"):
         if (value := getattr(experiment.data, key)) is not None:

@@ -54,14 +54,14 @@ def load_text(name: str, *, vocabulary: int | None = None) -> Corpus:
     """
     if name.endswith(".txt"):
         if vocabulary is not None:
-            raise ConfigError(f"data.vocabulary = {vocabulary}: must be left out for characters")
+            raise ConfigError(f"data.vocabulary = {vocabulary}: must be left out for {name}")
         return characters(name, _decoded(Path(name)))
     texts = [source.name for source in SOURCES.values() if source.kind == "text"]
     if name not in texts:
         raise ConfigError(f"{name!r}: no such text; there are {', '.join(texts)}; or give the path of a .txt file")
     source = SOURCES[name]
     if vocabulary is not None and (name == "tinyshakespeare" or not 2 <= vocabulary <= source.classes):
-        allowed = f"2 to {source.classes}" if name == "wikitext-2" else "left out: it has all of its 65 characters"
+        allowed = f"2 to {source.classes}" if name == "wikitext-2" else "left out"
         raise ConfigError(f"data.vocabulary = {vocabulary}: must be {allowed} for {name}")
     contents = [_read(source, file) for file in source.files]
     return characters(name, contents[0]) if name == "tinyshakespeare" else words(name, contents, vocabulary)

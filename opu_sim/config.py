@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -144,8 +145,15 @@ def _join(table: Table, other: Mapping[str, Any], prefix: str) -> None:
             table[key] = value
 
 
-def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> SectionT:
+def validated(
+    model: type[SectionT], table: Mapping[str, Any], where: str, set_by: Mapping[str, str] | None = None
+) -> SectionT:
     """Build the model from a table.
+
+    Parameters
+    ----------
+    where : file of the table, for messages
+    set_by : as for `at_fault`
 
     Raises
     ------
@@ -155,7 +163,19 @@ def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> Se
     try:
         return model.model_validate(dict(table))
     except ValidationError as error:
-        raise refused(f"{where}: {_one_line(model, error)}") from None
+        raise at_fault(_one_line(model, error), where, set_by) from None
+
+
+def at_fault(line: str, where: str, set_by: Mapping[str, str] | None = None) -> ConfigError:
+    """ConfigError for a line that begins with a key: put down to what set the key, or else to the file `where`.
+
+    set_by: keys that the file did not set, and how a line on each begins, such as {"camera.adc_bits": "--set "}.
+    """
+    key = re.split("[ :]", line, maxsplit=1)[0]
+    for other, begin in (set_by or {}).items():
+        if f"{key}.".startswith(f"{other}.") or other.startswith(f"{key}."):
+            return refused(begin + line)
+    return refused(f"{where}: {line}")
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
