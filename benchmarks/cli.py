@@ -285,6 +285,37 @@ def bench_training(
 
 
 @bench_app.command(
+    "bank-sizes", epilog="Example: opu bench bank-sizes --bits 6 --out bank-sizes.json --plot bank-sizes.png"
+)
+def bench_bank_sizes(
+    device: Annotated[str, typer.Option(help="Shipped weight bank or TOML file.")] = "filipovich-50x20",
+    bits: Annotated[float, typer.Option(min=1.0, help="Bits of a reading that the lasers are to give.")] = 8.0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override, for example clock.symbol_rate_ghz=5."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write the figure (PNG).", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Microring weight banks of 10 x 10 to 1000 x 100: TeraOPS, watts, pJ an operation by part, rings that it takes."""
+    from benchmarks.bank_sizes import measure, table
+    from benchmarks.bank_sizes import plot as draw
+    from dfa.checkpoint import make_file_writable, write_atomic
+    from opu_sim.config import parse_assignment
+
+    for path, option in ((out, "--out"), (plot, "--plot")):
+        if path is not None:
+            make_file_writable(path, option)
+    document = measure(device, bits, dict(parse_assignment(text) for text in set_ or []))
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    if plot is not None:
+        draw(document, plot)
+    _report(document, as_json, *table(document))
+
+
+@bench_app.command(
     "pytorch",
     epilog="Example: opu bench pytorch --out pytorch.json\n\nNeeds PyTorch (`pip install torch`) beside this program; "
     "exit status 1 where the trainer is slower than it may be.",

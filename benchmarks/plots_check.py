@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks import plots_bank
 from dfa.plots import save_png
 from opu_sim.medium.statistics import marchenko_pastur_cdf
 from opu_sim.self_test import Check, SelfTest
@@ -21,7 +22,13 @@ _GREEN, _RED = "#2b7a3d", "#c0272d"
 
 
 def draw(test: SelfTest, path: Path) -> None:
-    """Write the figure sheet (PNG): eight panels, each with the law or the prediction that it is compared with."""
+    """Write the figure sheet (PNG): eight panels, each with the law or the prediction that it is compared with.
+
+    A weight bank has panels of its own.
+    """
+    if "spectrum" in test.series:
+        plots_bank.draw(test, path)
+        return
     figure = Figure(figsize=(18.0, 9.4), layout="constrained")
     panels = figure.subplots(2, 4).ravel()
     for axes, (title, key, checks, paint) in zip(panels, _PANELS, strict=True):

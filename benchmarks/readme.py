@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import energy_tables, plots_throughput, reproduce, training
+from benchmarks import bank_sizes, energy_tables, plots_throughput, reproduce, training
 
 
 def _first(document: dict[str, Any]) -> str:
@@ -46,7 +46,8 @@ def _lines(name: str) -> str:
         header, rows = _ENERGY[name](json.loads((RESULTS / "energy.json").read_text(encoding="utf-8")))
     else:
         document = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        header, rows = (plots_throughput if speed else training).table(document)
+        tables = {"throughput": plots_throughput, "bank-sizes": bank_sizes}
+        header, rows = tables.get(name, training).table(document)
     rule = "|" + " --- |" * len(header)
     lines = [f"| {' | '.join(cell or '—' for cell in row)} |" for row in (header, *rows)]
     closing = [f"\n{line}" for line in plots_throughput.summary(document)] if speed else []

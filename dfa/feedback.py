@@ -101,7 +101,9 @@ class Feedback:
         n_out = max(self.widths) if self._shared else sum(self.widths)
         if self.method == "odfa":
             overrides = flattened(experiment.device_overrides)
-            return load_device(experiment.device_name, n_in=n_in, n_out=n_out, seed=experiment.seed, **overrides)
+            device = load_device(experiment.device_name, n_in=n_in, n_out=n_out, seed=experiment.seed, **overrides)
+            device.require_signs()
+            return device
         return load_device("ideal", n_in=n_in, n_out=n_out, seed=experiment.seed)
 
     def backward(self, network: Model, error: Array) -> None:

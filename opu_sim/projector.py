@@ -70,6 +70,15 @@ class Device:
     ) -> None:
         self.close()
 
+    def require_signs(self) -> None:
+        """Make sure that negative inputs can be projected, before any are sent: errors of training have signs.
+
+        Raises
+        ------
+        DeviceError
+            They cannot.
+        """
+
     def _require_open(self, call: str) -> None:
         if not self._open:
             raise DeviceError(f"{self.name} is not open: use `with device:` or device.open() before {call}")

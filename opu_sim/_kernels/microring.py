@@ -54,15 +54,31 @@ def row_response(cosine, sine, ring, phase_cosine, phase_sine, weights, totals):
 
 @njit(cache=True, parallel=True)
 def calibrate(  # type: ignore[no-untyped-def]
-    target, cosine, sine, ring, low, high, joint, neighbours, shift, steps, tolerance, weights, totals, residual
+    target,
+    cosine,
+    sine,
+    ring,
+    low,
+    high,
+    joint,
+    neighbours,
+    held,
+    shift,
+    steps,
+    tolerance,
+    weights,
+    totals,
+    phases,
+    residual,
 ):
     """Weights that the rows come to, for the entries wanted; float64 [row, channel], all arrays but `neighbours`.
 
     low, high: weights that a ring alone can be asked for. joint: each ring is asked for what brings its channel's
     weight, cross-talk included, to the target (fixed-point iteration, `steps` at most, down to `tolerance`), or else
     for the target itself. neighbours [ring, ring]: phase that a ring gets of another's detuning; joint calibration
-    has taken it off. shift: phase added to every ring afterwards. residual [row]: largest distance to the target
-    that joint calibration left, inf where a target lies outside low .. high.
+    has taken it off. held: share of the detuning that has not leaked away since. shift: phase added to every ring
+    afterwards. phases [row, ring]: detunings that the rings end up with. residual [row]: largest distance to the
+    target that joint calibration left, inf where a target lies outside low .. high.
     """
     through, k, drop = ring
     constant = drop - through
@@ -71,7 +87,7 @@ def calibrate(  # type: ignore[no-untyped-def]
     parked = np.arccos((0.0 * (1.0 + k * k) - constant) / (2.0 * k))
     for row in prange(target.shape[0]):
         asked = target[row].copy()
-        phase = np.empty(n)
+        phase, moved = np.empty(n), phases[row]
         phase_cosine, phase_sine = np.empty(n), np.empty(n)
         found, total = weights[row], totals[row]
         residual[row] = 0.0
@@ -98,28 +114,45 @@ def calibrate(  # type: ignore[no-untyped-def]
             for i in range(n):
                 asked[i] += target[row, i] - found[i]
         mixed = not joint and neighbours.shape[0] > 0
-        if mixed or shift != 0.0:
+        for i in range(n):
+            phase[i] = held * np.arccos(phase_cosine[i])
+        for i in range(n):
+            moved[i] = phase[i] + shift
+            if mixed:
+                for m in range(n):
+                    moved[i] += neighbours[i, m] * (phase[m] - parked)
+        if mixed or shift != 0.0 or held != 1.0:
             for i in range(n):
-                phase[i] = np.arccos(phase_cosine[i])
-            for i in range(n):
-                moved = phase[i] + shift
-                if mixed:
-                    for m in range(n):
-                        moved += neighbours[i, m] * (phase[m] - parked)
-                phase_cosine[i] = np.cos(moved)
-                phase_sine[i] = np.sin(moved)
+                phase_cosine[i] = np.cos(moved[i])
+                phase_sine[i] = np.sin(moved[i])
             row_response(cosine, sine, ring, phase_cosine, phase_sine, found, total)
+
+
+@njit(cache=True, fastmath={"contract", "nsz"})
+def add_droop(light, droop, lost, first_signal, second_signal):  # type: ignore[no-untyped-def]
+    """Add to the sums of either pass what weights have changed by; float32 light [pass, input], lost [row].
+
+    droop: [2, input, output] of one tile, see `bank_sums`.
+    """
+    for j in range(droop.shape[1]):
+        slope, curve = droop[0, j], droop[1, j]
+        for o in range(droop.shape[2]):
+            change = lost[o] * (slope[o] + lost[o] * curve[o])
+            first_signal[o] += light[0, j] * change
+            second_signal[o] += light[1, j] * change
 
 
 @njit(cache=True, parallel=True, fastmath={"contract", "nsz"})
 def bank_sums(  # type: ignore[no-untyped-def]
-    light, weights, totals, bank, noise, converter, keys, first_vector, gains, out, saturated
+    light, weights, totals, droop, lost, bank, noise, converter, keys, first_vector, gains, out, saturated
 ):
     """Sum over channels of light times weight, as the converters read it; first pass less second.
 
     light: float32 [pass, vector, input], one or two passes, 1 is a channel's full light. weights, totals: float32
-    [input, output], what the photodiodes read as difference and as sum of a channel. bank: (rows, columns); the inputs
-    are taken `columns` at a time, in tiles whose readings are added up digitally.
+    [input, output], what the photodiodes read as difference and as sum of a channel. droop: float32 [2, input, output],
+    a weight's change d_1 x + d_2 x^2 once a row has lost the share x of its detunings; lost: float32 [vector, row],
+    that share; [0, 0, 0] and [0, 0] where weights do not leak. bank: (rows, columns); the inputs are taken `columns` at
+    a time, in tiles whose readings are added up digitally.
     noise: float32 (sd of a laser's light, variance of a weight, shot variance per unit of light, other variance).
     converter: float32 (step, largest code). keys: two stream keys, of rows and of lasers. gains: float32
     [vector, output] of the amplifiers, or [0, 0] for 1. out: float32 [vector, output]; saturated: int64
@@ -132,6 +165,7 @@ def bank_sums(  # type: ignore[no-untyped-def]
     step, largest = converter
     key, key_2, laser_key, laser_key_2 = keys
     row_tiles = (n_out + rows - 1) // rows
+    leaking = droop.shape[0] > 0
     for job in prange(vectors * row_tiles):
         v, tile = job // row_tiles, job % row_tiles
         first, last = tile * rows, min(tile * rows + rows, n_out)
@@ -144,6 +178,7 @@ def bank_sums(  # type: ignore[no-untyped-def]
         line[:] = np.float32(0.0)
         first_signal, first_power = np.empty(n, np.float32), np.empty(n, np.float32)
         second_signal, second_power = np.empty(n, np.float32), np.empty(n, np.float32)
+        lit = np.empty((2, columns if leaking else 0), np.float32)
         at_end = 0
         for part, begin in enumerate(range(0, n_in, columns)):
             end = min(begin + columns, n_in)
@@ -170,6 +205,10 @@ def bank_sums(  # type: ignore[no-untyped-def]
                     first_power[o] += p_0 * t[o]
                     second_signal[o] += p_1 * w[o]
                     second_power[o] += p_1 * t[o]
+                if leaking:
+                    lit[0, j - begin], lit[1, j - begin] = p_0, p_1
+            if leaking:
+                add_droop(lit, droop[:, begin:end, first:last], lost[v], first_signal, second_signal)
             for o in range(n):
                 g, h = normal_pair(hash_counter(part_key, part_key_2, np.uint64(first + o)))
                 first_signal[o] += np.sqrt(max(fixed_0 + shot * first_power[o], np.float32(0.0))) * g

@@ -65,6 +65,29 @@ class TuningCard(Section):
     """Warming since the calibration that the lock did not follow."""
 
 
+class MemoryCard(Section):
+    """A capacitor at each weight ring that holds the voltage of its tuning, written anew row by row.
+
+    Without `refresh_us` there is none: drivers hold the weights all the time.
+    """
+
+    refresh_us: Positive | None = None
+    """Between two writings of a row; left out, nothing leaks."""
+    retention_us: Positive | None = None
+    """Time constant R C of the held voltage, and of the detuning with it."""
+    write_ns: Positive | None = None
+    """Time to write one row, its columns at once. The bank shows no symbols meanwhile."""
+    write_pj: NotNegative | None = None
+    """Energy to write one ring, its converter included."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> MemoryCard:
+        for key in ("retention_us", "write_ns", "write_pj"):
+            if self.refresh_us is not None and getattr(self, key) is None:
+                raise ValueError(f"{key}: missing; must be stated with refresh_us")
+        return self
+
+
 class LasersCard(Section):
     """One laser a channel."""
 
@@ -137,6 +160,7 @@ class MicroringCard(Section):
     receiver: ReceiverCard
     clock: ClockCard
     mac: MacCard
+    memory: MemoryCard = Field(default_factory=MemoryCard)
     fidelity: Literal["device", "mac", "ideal"] = "device"
     """device: rings and noise sources; mac: measured error of an inner product; ideal: no error."""
     sources: Sources = Field(default_factory=dict)
@@ -174,6 +198,24 @@ class MicroringCard(Section):
             raise ValueError(
                 f"bank.weight_range = {self.bank.weight_range!r}: a ring has weights {low:.4f} .. {high:.4f} within "
                 f"{self.detuning_range_m * 1e12:.4g} pm; must be <= {reach:.4f}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _memory_suits_the_bank(self) -> MicroringCard:
+        memory = self.memory
+        if memory.refresh_us is None or memory.write_ns is None:
+            return self
+        if self.tuning.weights != "depletion":
+            raise ValueError(
+                f"memory.refresh_us = {memory.refresh_us!r}: a capacitor holds no heater's current; must be left out "
+                f"with tuning.weights = {self.tuning.weights!r}"
+            )
+        writing_us = 1e-3 * memory.write_ns * self.bank.rows
+        if memory.refresh_us <= writing_us:
+            raise ValueError(
+                f"memory.refresh_us = {memory.refresh_us!r}: writing {self.bank.rows} rows takes {writing_us:.4g} us; "
+                "must be > that"
             )
         return self
 

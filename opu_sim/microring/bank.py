@@ -25,6 +25,18 @@ class CalibratedWeights:
     totals: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class SetRows:
+    """Rows of rings at their drives."""
+
+    weights: NDArray[np.float64]
+    """[row, channel]."""
+    totals: NDArray[np.float64]
+    """[row, channel]."""
+    detunings_rad: NDArray[np.float64]
+    """[row, ring], red of the ring's channel."""
+
+
 class WeightBank:
     """Rings of a card and how they act together.
 
@@ -43,7 +55,8 @@ class WeightBank:
         self._seed = seed
         bank = card.bank
         columns = bank.columns
-        self.channels_m = 1e-9 * (bank.centre_nm + bank.channel_spacing_nm * (np.arange(columns) - 0.5 * (columns - 1)))
+        offsets = bank.channel_spacing_nm * (np.arange(columns) - 0.5 * (columns - 1))
+        self.channels_m = np.asarray(1e-9 * (bank.centre_nm + offsets), dtype=np.float64)
         """Wavelengths of the lasers [column]."""
         self.ring = card.ring_at(bank.centre_nm * 1e-9)
         rings = [card.ring_at(float(channel)) for channel in self.channels_m]
@@ -75,13 +88,15 @@ class WeightBank:
         tuning = self.card.tuning
         return self._phase_rad(tuning.drift_pm_per_k * 1e-12 * (tuning.ambient_change_k or 0.0))
 
-    def calibrated(self, matrix: NDArray[np.floating]) -> CalibratedWeights:
+    def calibrated(self, matrix: NDArray[np.floating], held: float = 1.0) -> CalibratedWeights:
         """Set the bank to a matrix, tile by tile, and say what weights come out.
 
         Parameters
         ----------
         matrix : float [n_out, n_in], in -1 .. 1
             1 is `bank.weight_range`.
+        held : float
+            Share of all detunings that is left since, see `AnalogMemory`.
 
         Raises
         ------
@@ -99,9 +114,9 @@ class WeightBank:
             target = np.zeros((end - start, parts * columns))
             target[:, :n_in] = matrix[start:end]
             target *= self.card.bank.weight_range
-            found, total = self._rows(target.reshape(-1, columns), start * parts, parts)
-            weights[:, start:end] = found.reshape(end - start, -1)[:, :n_in].T
-            totals[:, start:end] = total.reshape(end - start, -1)[:, :n_in].T
+            rows = self.rows(target.reshape(-1, columns), held, first=start * parts, parts=parts)
+            weights[:, start:end] = rows.weights.reshape(end - start, -1)[:, :n_in].T
+            totals[:, start:end] = rows.totals.reshape(end - start, -1)[:, :n_in].T
         bits = self.card.tuning.accuracy_bits
         if bits is not None:
             error = np.empty((n_out, n_in), dtype=np.float32)
@@ -109,14 +124,16 @@ class WeightBank:
             weights += np.float32(weight_sd(bits)) * error.T
         return CalibratedWeights(weights, totals)
 
-    def _rows(
-        self, target: NDArray[np.float64], first: int, parts: int
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Weights and totals [row, channel] of rows of rings set to `target`; `first` and `parts` name them."""
+    def rows(self, target: NDArray[np.float64], held: float = 1.0, *, first: int = 0, parts: int = 1) -> SetRows:
+        """Set rows of rings to weights [row, channel], and say what they come to, `tuning.accuracy_bits` left out.
+
+        `first` and `parts` name the outputs in an error, which is that of `calibrated`.
+        """
         joint = self.card.bank.calibration == "joint"
         by_heat = self.card.tuning.weights == "heater" and self.card.bank.thermal_crosstalk is not None
         neighbours = self.heater_coupling - np.eye(len(self.channels_m)) if by_heat else np.zeros((0, 0))
-        found, total, residual = np.empty_like(target), np.empty_like(target), np.empty(len(target))
+        found, total, detunings = (np.empty_like(target) for _ in range(3))
+        residual = np.empty(len(target))
         low, high = self.weight_limits
         calibrate(
             target,
@@ -127,11 +144,13 @@ class WeightBank:
             high,
             joint,
             neighbours,
+            held,
             self.ambient_shift_rad,
             _STEPS,
             _TOLERANCE,
             found,
             total,
+            detunings,
             residual,
         )
         if residual.max(initial=0.0) > _TOLERANCE:
@@ -144,7 +163,19 @@ class WeightBank:
                 f"{what}, off by {residual[row]:.2g} beside their neighbours; lower bank.weight_range = "
                 f"{self.card.bank.weight_range!r}"
             )
-        return found, total
+        return SetRows(found, total, detunings)
+
+    def spectrum(
+        self, detunings_rad: NDArray[np.float64], wavelengths_m: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Power over the input's that reaches the through and the drop port of one row, at any wavelengths."""
+        through, drop = np.ones_like(wavelengths_m), np.zeros_like(wavelengths_m)
+        for channel, detuning in zip(self.channels_m, detunings_rad, strict=True):
+            ring = self.card.ring_at(float(channel))
+            phase = ring.round_trip_phase(wavelengths_m) + detuning
+            drop += through * ring.drop(phase)
+            through *= ring.through(phase)
+        return through, drop
 
     def lock_powers_mw(self) -> NDArray[np.float64]:
         """Heater power [row, column] that brings every ring onto its channel, thermal cross-talk taken off.

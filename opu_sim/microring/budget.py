@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from typing import Any
 
 from opu_sim.cards import MicroringCard
+from opu_sim.errors import DeviceError
 from opu_sim.microring.bank import WeightBank
 from opu_sim.microring.clock import BankPower, bank_teraops_peak, teraops_per_mm2
+from opu_sim.microring.memory import AnalogMemory
 from opu_sim.microring.receiver import Receiver
+
+_BITS = (4, 6, 8)
 
 
 def bank_budget(card: MicroringCard) -> dict[str, Any]:
@@ -17,6 +22,7 @@ def bank_budget(card: MicroringCard) -> dict[str, Any]:
     rate_hz = 1e9 * card.clock.symbol_rate_ghz
     bank, receiver = WeightBank(card, 0), Receiver(card, card.bank.columns)
     ring, (low, high) = bank.ring, bank.weight_limits
+    memory = AnalogMemory(card) if card.memory.refresh_us is not None else None
     return {
         "teraops_peak": peak,
         "watts": power.watts,
@@ -38,5 +44,20 @@ def bank_budget(card: MicroringCard) -> dict[str, Any]:
             "picojoules_per_op": power.picojoules_per_op(),
             "picojoules_per_op_without_lasers": power.picojoules_per_op(lasers=False),
             "teraops_per_mm2": teraops_per_mm2(card),
+            **_laser_powers(receiver),
+            **({"rewriting_duty": memory.duty, "detuning_lost_at_refresh": _lost(memory)} if memory else {}),
         },
     }
+
+
+def _laser_powers(receiver: Receiver) -> dict[str, float]:
+    """Smallest power of each laser for some numbers of bits, as far as these are to be had."""
+    powers = {}
+    for bits in _BITS:
+        with contextlib.suppress(DeviceError):
+            powers[f"laser_mw_for_{bits}_bits"] = receiver.laser_mw(bits)
+    return powers
+
+
+def _lost(memory: AnalogMemory) -> float:
+    return 1.0 - memory.kept(memory.refresh_s)

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from opu_sim.cards import MicroringCard, figures
+from opu_sim.microring.memory import AnalogMemory
 from opu_sim.power import Ledger, Stage
 
 HEATER_SHARE = 0.5
@@ -22,6 +23,7 @@ class BankClock:
         self.card = card
         self.tiles = math.ceil(n_in / card.bank.columns) * math.ceil(n_out / card.bank.rows)
         self.passes = 2 if card.modulator.encoding == "two-pass" else 1
+        self.memory = AnalogMemory(card) if card.memory.refresh_us is not None else None
 
     @property
     def symbol_s(self) -> float:
@@ -36,7 +38,12 @@ class BankClock:
     @property
     def settling_s(self) -> float:
         """Time that a pass spends on writing tiles; one tile alone stays written."""
-        return self.tiles * self.card.tuning.settling_ns * 1e-9 if self.tiles > 1 else 0.0
+        a_tile_s = self.card.tuning.settling_ns * 1e-9 + (self.memory.write_s if self.memory else 0.0)
+        return self.tiles * a_tile_s if self.tiles > 1 else 0.0
+
+    def refresh_s(self, symbols_s: float) -> float:
+        """Time that rewriting of leaking weights takes from so many seconds of symbols."""
+        return symbols_s * self.memory.duty / (1.0 - self.memory.duty) if self.memory else 0.0
 
     @property
     def latency_s(self) -> float:
@@ -48,22 +55,28 @@ class BankPower:
     """Watts part by part; all parts draw their power for as long as the bank is on.
 
     N lasers, N drivers of modulators, N (M + 1) rings (M rows of weights and one of modulators), M amplifiers and
-    converters.
+    converters. With a memory, M N weights are rewritten in its place of holding them.
     """
 
     def __init__(self, card: MicroringCard) -> None:
         self.card = card
         stated = {key: source for key, _, source in figures(card)}
         bank, tuning = card.bank, card.tuning
-        rings = bank.columns * (bank.rows + 1)
+        weights, rings = bank.columns * bank.rows, bank.columns * (bank.rows + 1)
+        driven, refresh_us = rings, card.memory.refresh_us
         lock_mw = HEATER_SHARE * tuning.heater_mw_per_fsr if tuning.lock == "heater" else 0.0
+        memory: dict[str, tuple[float, str]] = {}
+        if refresh_us is not None:
+            driven = rings - weights
+            memory["memory"] = (1e-3 * weights * (card.memory.write_pj or 0.0) / refresh_us, "memory.write_pj")
         watts = {
             "laser": (bank.columns * card.lasers.power_mw / card.lasers.wall_plug_efficiency, "lasers.power_mw"),
             "heater": (rings * lock_mw, "tuning.heater_mw_per_fsr"),
-            "weight": (rings * tuning.weight_mw, "tuning.weight_mw"),
+            "weight": (driven * tuning.weight_mw, "tuning.weight_mw"),
             "dac": (bank.columns * card.modulator.dac_mw, "modulator.dac_mw"),
             "tia": (bank.rows * card.receiver.tia_mw, "receiver.tia_mw"),
             "adc": (bank.rows * card.receiver.adc_mw, "receiver.adc_mw"),
+            **memory,
         }
         seconds = 1e-9 / card.clock.symbol_rate_ghz
         self.stages = [
@@ -79,7 +92,8 @@ class BankPower:
     def picojoules_per_op(self, *, lasers: bool = True) -> float:
         """Energy of one multiplication or addition at full use of the bank [pJ], with its lasers or without."""
         watts = sum(stage.watts for stage in self.stages if lasers or stage.name != "laser")
-        return watts / bank_teraops_peak(self.card)
+        memory = AnalogMemory(self.card) if self.card.memory.refresh_us is not None else None
+        return watts / bank_teraops_peak(self.card) / (1.0 - (memory.duty if memory else 0.0))
 
 
 def bank_teraops_peak(card: MicroringCard) -> float:
@@ -114,7 +128,10 @@ def charge(ledger: Ledger, clock: BankClock, power: BankPower, vectors: int, n_i
         return
     bank = clock.card.bank
     cycles = vectors * clock.cycles
-    busy = {"symbols": cycles * clock.symbol_s, "settling": clock.settling_s, "latency": clock.latency_s}
+    symbols_s = cycles * clock.symbol_s
+    busy = {"symbols": symbols_s, "settling": clock.settling_s, "latency": clock.latency_s}
+    if clock.memory:
+        busy["refresh"] = clock.refresh_s(symbols_s)
     seconds = sum(busy.values())
     ledger.projections += vectors
     ledger.frames += cycles
@@ -126,5 +143,7 @@ def charge(ledger: Ledger, clock: BankClock, power: BankPower, vectors: int, n_i
         ledger.stage_s[name] = ledger.stage_s.get(name, 0.0) + value
     for stage in power.stages:
         joules = stage.watts * seconds
+        if stage.name == "memory" and clock.tiles > 1:  # written for this pass, on top of what rewrites them
+            joules += 1e-12 * clock.tiles * bank.columns * bank.rows * (clock.card.memory.write_pj or 0.0)
         ledger.stage_joules[stage.name] = ledger.stage_joules.get(stage.name, 0.0) + joules
         ledger.joules += joules

@@ -17,6 +17,7 @@ from opu_sim.errors import DeviceError, DeviceWarning
 from opu_sim.medium.transmission import refuse_what_does_not_fit
 from opu_sim.microring.bank import CalibratedWeights, WeightBank
 from opu_sim.microring.clock import BankClock, BankPower, bank_teraops_peak, charge
+from opu_sim.microring.memory import AnalogMemory
 from opu_sim.microring.receiver import Receiver
 from opu_sim.projector import Device
 from opu_sim.rng import stream_key
@@ -54,6 +55,7 @@ class MicroringBank(Device):
         super().__init__(card.name, n_in, n_out)
         refuse_what_does_not_fit(n_in, n_out, "a weight bank's matrix", 20.0 * n_in * n_out, "must be smaller")
         self.card = card
+        self.seed = seed
         self.bank = WeightBank(card, seed)
         self.receiver = Receiver(card, min(n_in, card.bank.columns))
         self.schedule = BankClock(card, n_in, n_out)
@@ -64,15 +66,32 @@ class MicroringBank(Device):
         fill_uniform(*stream_key(seed, "microring.matrix"), self._wanted)
         self._entry = math.sqrt(3.0 / n_in)  # entries uniform in -1 .. 1 have variance 1 / 3
         self._exact: NDArray[np.float64] | None = None
+        self.memory = AnalogMemory(card, seed) if card.memory.refresh_us is not None else None
         self._set: CalibratedWeights | None = None
+        self._droop: NDArray[np.float32] = np.empty((0, 0, 0), dtype=np.float32)
         self._warned = False
 
     @property
     def weights(self) -> CalibratedWeights:
-        """What the calibrated rings give; the first use calibrates them."""
+        """What the calibrated rings give, freshly written; the first use calibrates them."""
         if self._set is None:
             self._set = self.bank.calibrated(self._wanted)
+            if self.memory:
+                self._droop = self.memory.droop(self._set.weights, self._held)
         return self._set
+
+    def _held(self, kept: float) -> NDArray[np.float32]:
+        return self.bank.calibrated(self._wanted, kept).weights
+
+    @property
+    def mean_weights(self) -> NDArray[np.float32]:
+        """Weights [input, output] as vectors meet them on average, over the ages of the rows."""
+        weights = self.weights.weights
+        if self.memory is None:
+            return weights
+        first, second = self.memory.moments()[1:3].astype(np.float32)
+        mean: NDArray[np.float32] = weights + first * self._droop[0] + second * self._droop[1]
+        return mean
 
     def open(self) -> None:
         """Switch on, and calibrate where the rings matter."""
@@ -85,7 +104,7 @@ class MicroringBank(Device):
         if self.card.fidelity != "device":
             return self.wanted_matrix()
         scale = np.float32(self._entry / self.card.bank.weight_range)
-        return np.ascontiguousarray(scale * self.weights.weights.T)
+        return np.ascontiguousarray(scale * self.mean_weights.T)
 
     def wanted_matrix(self) -> NDArray[np.float32]:
         """The matrix [n_out, n_in] that the bank was set to."""
@@ -123,6 +142,13 @@ class MicroringBank(Device):
             y *= factors
         charge(self.ledger, self.schedule, self.power, len(x), self.n_in, self.n_out)
         return y
+
+    def require_signs(self) -> None:
+        """As `Device.require_signs`: modulators show 0 .. 1, so that signs take two passes."""
+        if self.schedule.passes == 1:
+            raise DeviceError(
+                "modulator.encoding = 'single-pass': light has no sign; must be 'two-pass' where inputs may be negative"
+            )
 
     def _check_signs(self, x: NDArray[np.floating]) -> None:
         if self.schedule.passes == 1 and x.size and x.min() < 0:
@@ -170,6 +196,8 @@ class MicroringBank(Device):
             self._light(x, scale),
             weights.weights,
             weights.totals,
+            self._droop,
+            self._share_lost(len(x)),
             (bank.rows, bank.columns),
             tuple(np.float32(term) for term in terms),
             (np.float32(receiver.step), np.float32(receiver.largest_code)),
@@ -180,11 +208,16 @@ class MicroringBank(Device):
             saturated,
         )
         if self.schedule.passes == 1 and receiver.leak:
-            zero = receiver.leak * weights.weights.sum(axis=0, dtype=np.float64).astype(np.float32)
+            zero = receiver.leak * self.mean_weights.sum(axis=0, dtype=np.float64).astype(np.float32)
             out -= gains * zero if gains.size else zero
         out *= (scale * self._entry / (bank.weight_range * (1.0 - receiver.leak))).astype(np.float32)[:, None]
         self._count_saturated(int(saturated.sum()), len(x))
         return out
+
+    def _share_lost(self, vectors: int) -> NDArray[np.float32]:
+        if self.memory is None:
+            return np.empty((0, 0), dtype=np.float32)
+        return self.memory.lost(self.ledger.projections, vectors)
 
     def _count_saturated(self, readings: int, vectors: int) -> None:
         self.ledger.saturated_pixels += readings
@@ -249,17 +282,25 @@ class MicroringBank(Device):
             sd = self._error_of_sums()[1] if self.card.fidelity == "mac" else 0.0
             return np.broadcast_to(((scale * sd) ** 2)[:, None], (len(x), self.n_out)).copy()
         light, noise, columns = self._light(x, largest).astype(np.float64), self.receiver.noise, self.card.bank.columns
-        weights, totals = (array.astype(np.float64) for array in (self.weights.weights, self.weights.totals))
-        variance = np.zeros((len(x), self.n_out))
+        weights, totals = (array.astype(np.float64) for array in (self.mean_weights, self.weights.totals))
+        variance = self._droop_variance(light[0] - light[1] if len(light) == 2 else light[0])
         for start in range(0, self.n_in, columns):
             part = slice(start, start + columns)
             for shown in light[:, :, part]:
                 squares = shown**2
                 reading = noise.laser_sd**2 * (squares @ weights[part] ** 2) + noise.shot * (shown @ totals[part])
                 reading += noise.weight_variance * squares.sum(axis=1, keepdims=True) + noise.other
-                variance += read(shown @ weights[part], reading)
+                droop = self._droop_variance(shown, part)
+                variance += read(shown @ weights[part], reading + droop) - droop
         variance *= ((scale / (self.card.bank.weight_range * (1.0 - self.receiver.leak))) ** 2)[:, None]
         return variance
+
+    def _droop_variance(self, light: NDArray[np.float64], part: slice = slice(None)) -> NDArray[np.float64]:
+        """Variance [batch, n_out] by the rows' ages, which all readings of a vector share, of sums of some channels."""
+        if self.memory is None:
+            return np.zeros((len(light), self.n_out))
+        changes = np.stack([light @ droop[part].astype(np.float64) for droop in self._droop])
+        return np.asarray(np.einsum("kvo,kl,lvo->vo", changes, self.memory.covariance(), changes))
 
     def mac_error(self, x: NDArray[np.floating]) -> float:
         """`mac.error_std` that gives the error predicted for these vectors: what a measurement on them would find."""

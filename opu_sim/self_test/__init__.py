@@ -4,6 +4,7 @@
 - `probe`: the patterns shown, the least a device must have
 - `optics`, `photon_transfer`: speckle, noise of a shot, gain and read noise, from camera counts
 - `linear`: matrix, superposition, signal-to-noise, from projections
+- `bank`: rings, calibration and inner products of a weight bank
 - `endurance`: drift, frame budget
 - `shape`: a shape that a card's device has room for
 - `prediction`, `estimators`, `report`: what the card says, estimators without bias, the outcome

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from opu_sim.cards import OpuCard
-from opu_sim.device import Opu
+from opu_sim.device import MicroringBank, Opu
 from opu_sim.errors import DeviceError
+from opu_sim.self_test.bank import check_bank
 from opu_sim.self_test.endurance import DRIFT_S, check_drift, check_frame_budget
 from opu_sim.self_test.linear import MeasuredMatrix, check_linearity, check_matrix, check_noise, check_product
 from opu_sim.self_test.optics import (
@@ -21,7 +22,7 @@ from opu_sim.self_test.report import SelfTest
 
 
 def self_test(device: Device, *, card: OpuCard | None = None, seed: int = 0, drift_s: float = DRIFT_S) -> SelfTest:
-    """Acceptance test of a device: speckle, matrix, linearity, noise, drift, frames.
+    """Acceptance test of a device: speckle, matrix, linearity, noise, drift, frames; rings of a weight bank.
 
     Only `n_in`, `n_out`, `project` and `intensity` are asked of the device, so that a lab's own can be tested. What
     else it has is used: `wait(seconds)` for drift, `snr(inputs_on)` for its prediction, `ledger` and `clock` for the
@@ -52,11 +53,13 @@ def self_test(device: Device, *, card: OpuCard | None = None, seed: int = 0, dri
     ConfigError
         Fewer than 8 inputs or 64 outputs: too little for statistics.
     DeviceError
-        The device is not open; the card's device cannot have this shape.
+        The device is not open, or takes no signs; the card's device cannot have this shape.
     """
     probe = Probe(device, seed)
     test = SelfTest(str(getattr(device, "name", type(device).__name__)), probe.n_in, int(device.n_out), seed)
     given: Any = card if card is not None else getattr(device, "card", None)
+    if isinstance(device, MicroringBank):
+        device.require_signs()
     prediction = None
     if isinstance(given, OpuCard):
         own = device if isinstance(device, Opu) and device.card is given else None
@@ -68,6 +71,8 @@ def self_test(device: Device, *, card: OpuCard | None = None, seed: int = 0, dri
     check_noise(test, probe, matrix, prediction)
     check_product(test, probe, matrix)
     check_frame_budget(test, probe, prediction, optical=optical)
+    if isinstance(device, MicroringBank):
+        check_bank(test, device)
     if optical:
         check_drift(test, probe, prediction, drift_s)
     return test

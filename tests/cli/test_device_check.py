@@ -31,7 +31,7 @@ def checked(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0
     return document
 
 
-@pytest.mark.parametrize("name", ["lighton-aurora", "light-in-the-loop", "ideal"])
+@pytest.mark.parametrize("name", ["lighton-aurora", "light-in-the-loop", "filipovich-50x20", "ideal"])
 def test_shipped_devices_pass(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     document = checked(capsys, name)
     assert document["device"] == name
@@ -46,7 +46,7 @@ def test_shipped_devices_pass(name: str, capsys: pytest.CaptureFixture[str]) -> 
         else:
             assert abs(check["measured"] - check["expected"]) <= check["tolerance"]
     assert False not in outcomes
-    assert outcomes.count(True) >= (6 if name == "ideal" else 22)
+    assert outcomes.count(True) >= {"ideal": 6, "filipovich-50x20": 18}.get(name, 22)
 
 
 def test_for_people(opu: Opu, tmp_path: Path) -> None:
@@ -65,6 +65,27 @@ def test_for_people(opu: Opu, tmp_path: Path) -> None:
 def test_a_figure_sheet_of_what_there_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checked(capsys, "ideal", *QUICK, "--plot", "new/sheet.png")
     assert (tmp_path / "new" / "sheet.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_figure_sheet_of_a_weight_bank(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    document = checked(capsys, "filipovich-50x20", *QUICK, "--plot", "bank.png")
+    assert document["pass"] is True
+    sheet = (tmp_path / "bank.png").read_bytes()
+    assert sheet.startswith(b"\x89PNG")
+    assert len(sheet) > 100_000
+
+
+def test_a_weight_bank_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """A converter that saturates, and rings so broad that the formula of a narrow line does not hold."""
+    broad = ["ring.self_coupling=0.7", "bank.columns=1", "bank.channel_spacing_nm=18.0", "tuning.range_pm=9000.0"]
+    changes = [word for change in [*broad, "receiver.full_scale=0.3"] for word in ("--set", change)]
+    assert main(["device", "check", "filipovich-50x20", *QUICK, *changes, "--json"]) == 1
+    shown = capsys.readouterr()
+    assert "of the readings of one call are saturated (receiver.full_scale = 0.3)" in shown.err
+    document = json.loads(shown.out)
+    failed = {check["name"] for check in document["checks"] if check["pass"] is False}
+    assert {"linewidth of a ring", "inner products of 10, device: rms error"} <= failed
+    assert "inner products of 10, mac: sd of error" not in failed
 
 
 def test_a_device_that_fails(opu: Opu, tmp_path: Path) -> None:
@@ -124,6 +145,10 @@ def test_the_same_seed_gives_the_same_document(capsys: pytest.CaptureFixture[str
         (["ideal", "--set", "watts"], "--set 'watts': must be KEY=VALUE"),
         (["ideal", "--seed", "-1"], "seed = -1: must be an integer in 0 .. 2^63 - 1"),
         (["ideal", "--seed", "x"], "Invalid value for '--seed'"),
+        (
+            ["filipovich-50x20", "--set", "modulator.encoding=single-pass"],
+            "modulator.encoding = 'single-pass': light has no sign; must be 'two-pass'",
+        ),
         (["ideal", "--n-in", "7"], "n_in = 7: a self-test needs at least 8"),
         (["ideal", "--n-in", "0"], "n_in = 0: must be an integer >= 1"),
         (["ideal", "--n-out", "63"], "n_out = 63: a self-test needs at least 64"),

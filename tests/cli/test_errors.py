@@ -240,3 +240,29 @@ def test_a_card_beside_the_experiment_s_file(opu: Callable[..., object], tmp_pat
     (tmp_path / "sub" / "card.toml").write_text('kind = "ideal"\nname = "mine"\ndescription = "my own"\n')
     done = opu("train", "sub/mine.toml", "--set", "trainer.epochs=1", "--set", "model.hidden=[4]", "--out", "r")
     assert done.returncode == 0, done.stderr  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (
+            "bank.columns=100",
+            "bank.columns = 100: channels 0.8 nm apart in a free spectral range of 18.21 nm; must be <= 22",
+        ),
+        ("bank.weight_range=0.95", "bank.weight_range = 0.95: a ring has weights -0.9054 .. 0.9307 within 400 pm"),
+        ("bank.weight_range=0.9", "beside their neighbours; lower bank.weight_range = 0.9"),
+        ("modulator.encoding=single-pass", "modulator.encoding = 'single-pass': light has no sign; must be 'two-pass'"),
+        ("memory.refresh_us=1.0", "memory.refresh_us = 1.0: writing 50 rows takes 2.5 us; must be > that"),
+    ],
+)
+def test_what_a_weight_bank_cannot_do(
+    change: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = ["--set", f"device.{change}", "--set", "trainer.epochs=1"]
+    assert main(["train", "--device", "filipovich-50x20", *settings, "--out", "run"]) == 2
+    shown = capsys.readouterr()
+    assert shown.err.startswith("opu: ")
+    assert shown.err.count("\n") == 1
+    assert complaint in shown.err
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

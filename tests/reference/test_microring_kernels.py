@@ -15,6 +15,8 @@ def sums(
     light: NDArray[np.float32],
     weights: NDArray[np.float32],
     totals: NDArray[np.float32],
+    droop: NDArray[np.float32],
+    lost: NDArray[np.float32],
     bank: tuple[int, int],
     noise: tuple[float, ...],
     converter: tuple[float, float],
@@ -33,6 +35,10 @@ def sums(
         laser_keys = naive.row_keys(*LASER_KEY, first_vector + v)
         for o in range(n_out):
             tile = o // rows
+            held = weights[:, o].astype(float)
+            if droop.size:
+                share = float(lost[v, o % rows])
+                held += droop[0, :, o] * share + droop[1, :, o] * share**2
             for part in range(-(-n_in // columns)):
                 inputs = range(part * columns, min(n_in, (part + 1) * columns))
                 tile_keys = (naive.hash_counter(*laser_keys, part), naive.hash_counter(*laser_keys[::-1], tile))
@@ -40,7 +46,7 @@ def sums(
                 draws = naive.normal_pair(naive.hash_counter(*naive.row_keys(*row_keys, part), o))
                 for p in range(passes):
                     lit = {j: float(light[p, v, j]) * (1 + laser_sd * jitter[j][p]) for j in inputs}
-                    signal = sum(lit[j] * float(weights[j, o]) for j in inputs)
+                    signal = sum(lit[j] * held[j] for j in inputs)
                     variance = (
                         other
                         + weight_variance * sum(lit[j] ** 2 for j in inputs)
@@ -61,15 +67,27 @@ def sums(
     [(3, 7, 11, 4, 3), (1, 1, 1, 1, 1), (2, 5, 5, 50, 20), (0, 3, 3, 2, 2), (2, 6, 33, 16, 6)],
 )
 @pytest.mark.parametrize("gated", [False, True])
-@pytest.mark.parametrize("laser_sd", [0.0, 0.05])
+@pytest.mark.parametrize(("laser_sd", "leaking"), [(0.0, False), (0.05, False), (0.05, True)])
 def test_sums_of_channels(
-    passes: int, vectors: int, n_in: int, n_out: int, rows: int, columns: int, gated: bool, laser_sd: float
+    passes: int,
+    vectors: int,
+    n_in: int,
+    n_out: int,
+    rows: int,
+    columns: int,
+    gated: bool,
+    laser_sd: float,
+    leaking: bool,
 ) -> None:
     rng = np.random.default_rng(n_out)
     light = rng.random((passes, vectors, n_in), dtype=np.float32)
     weights = rng.uniform(-1, 1, (n_in, n_out)).astype(np.float32)
     totals = rng.uniform(0.8, 1, (n_in, n_out)).astype(np.float32)
     gains = rng.random((vectors, n_out), dtype=np.float32) if gated else np.empty((0, 0), np.float32)
+    droop, lost = np.empty((0, 0, 0), np.float32), np.empty((0, 0), np.float32)
+    if leaking:
+        droop = rng.uniform(-1, 1, (2, n_in, n_out)).astype(np.float32)
+        lost = rng.random((vectors, rows), dtype=np.float32)
     # A range that some readings overrun, and a step far above rounding in float32.
     noise, converter = (laser_sd, 0.01, 0.002, 0.003), (2.0**-9, 500.0)
     out = np.full((vectors, n_out), np.nan, dtype=np.float32)
@@ -78,6 +96,8 @@ def test_sums_of_channels(
         light,
         weights,
         totals,
+        droop,
+        lost,
         (rows, columns),
         tuple(np.float32(term) for term in noise),
         tuple(np.float32(term) for term in converter),
@@ -87,7 +107,7 @@ def test_sums_of_channels(
         out,
         saturated,
     )
-    expected, ends = sums(light, weights, totals, (rows, columns), noise, converter, 2**33, gains)
+    expected, ends = sums(light, weights, totals, droop, lost, (rows, columns), noise, converter, 2**33, gains)
     # Where a sum lies on the edge of a code, float32 may read the next one.
     parts = -(-n_in // columns)
     assert np.abs(out - expected).max(initial=0.0) <= parts * passes * 2.0**-9

@@ -119,6 +119,11 @@ def test_single_pass_takes_no_signs() -> None:
     with pytest.raises(ValueError, match=r"^x\[3, 2\] = -0\.5: must be >= 0 with modulator\.encoding = 'single-pass'$"):
         device.project(x)
     assert device.ledger.frames == 6 * 3
+    with pytest.raises(
+        DeviceError, match=r"^modulator\.encoding = 'single-pass': light has no sign; must be 'two-pass'"
+    ):
+        device.require_signs()
+    opened().require_signs()
 
 
 def test_gains_multiply_before_conversion() -> None:
