@@ -134,8 +134,8 @@ SYSTEMS = {
             ),
             Figure("mnist-microring", "MNIST, rings and receivers simulated", "device", None, _MICRORING, "not found"),
         ),
-        # What their published code gives after 20 of its 50 epochs: 0.618 is the noise in its own example, and 1.278 what
-        # a deviation of 0.202 of a 1 x 4 inner product in -1 .. 1 (recollected) is for ten terms: 0.202 * 4 * sqrt(10 / 4).
+        # What their published code gives after 20 of its 50 epochs. 0.618 is the noise of its own example; 1.278 is a
+        # recollected deviation of 0.202 of a 1 x 4 inner product in -1 .. 1 for ten terms: 0.202 * 4 * sqrt(10 / 4).
         criteria=(
             Criterion("mnist-microring", "ideal", low=97.8),
             Criterion("mnist-microring", "mac-0.618", low=97.0, high=97.8),
