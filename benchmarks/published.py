@@ -85,6 +85,7 @@ _SCALES = "Launay et al. 2020, arXiv 2006.12878, Table 3"
 _HARDWARE = "Launay et al. 2020, arXiv 2012.06373, through an OPU; its abstract names no graph"
 _LOOP = "Launay et al. 2020, arXiv 2006.01475, from press coverage; the network and its training were not found"
 
+_LANGUAGE = "Wang et al. 2024, arXiv 2409.12965, which trains language models through an OPU; its perplexities"
 _MICRORING = "Filipovich et al. 2022, Optica 9, 1323, arXiv 2111.06862; 50 epochs"
 
 
@@ -99,7 +100,24 @@ def _graph(experiment: str, name: str, accuracy: float) -> tuple[tuple[Figure, .
     return figures, level + above
 
 
+def _language(experiment: str, name: str) -> tuple[tuple[Figure, ...], tuple[Criterion, ...]]:
+    figures = (
+        Figure(experiment, f"{name}, backpropagation", "bp", None, _LANGUAGE, "not found"),
+        Figure(experiment, f"{name}, digital DFA", "dfa", None, _LANGUAGE, "not found"),
+        Figure(experiment, f"{name}, digital DFA, three magnitudes", "dfa-ternary", None, _LANGUAGE, "not found"),
+        Figure(experiment, f"{name}, optical DFA", "odfa", None, _LANGUAGE, "not found"),
+        Figure(experiment, f"{name}, shallow", "shallow", None, _LANGUAGE, "not found"),
+    )
+    criteria = (
+        better(experiment, "bp", "odfa", by=5.0, relative=True),
+        better(experiment, "odfa", "shallow", by=5.0, relative=True),
+        near(experiment, "odfa", "dfa-ternary", 5.0, relative=True),
+    )
+    return figures, criteria
+
+
 _CORA, _CITESEER = _graph("cora-gcn", "Cora", 81.5), _graph("citeseer-gcn", "CiteSeer", 70.3)
+_SHAKESPEARE, _WIKITEXT = _language("shakespeare-gpt", "tinyshakespeare"), _language("wikitext2-gpt", "WikiText-2")
 
 SYSTEMS = {
     "mnist": System(
@@ -120,6 +138,15 @@ SYSTEMS = {
         figures=_CORA[0] + _CITESEER[0],
         criteria=_CORA[1] + _CITESEER[1],
         seeds=10,
+    ),
+    "language": System(
+        title="Language models",
+        experiments=("shakespeare-gpt", "wikitext2-gpt"),
+        figures=_SHAKESPEARE[0] + _WIKITEXT[0],
+        criteria=_SHAKESPEARE[1] + _WIKITEXT[1],
+        seeds=3,
+        quick={"trainer.epochs": 1},
+        metric=METRICS["perplexity"],
     ),
     "microring": System(
         title="MNIST through a microring weight bank",

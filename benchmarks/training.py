@@ -108,6 +108,7 @@ def _outcome(trainer: Trainer) -> dict[str, Any]:
         "metrics": trainer.metrics()["test"],
         "selected_epoch": trainer.best.epoch if trainer.best is not None else None,
         "alignment": trainer.progress.alignment,
+        "alignments": trainer.progress.alignments,
         "host_s": np.diff([0.0, *(row["host_s"] for row in history)]).tolist(),
         "device": projector.report() if projector is not None and projector.ledger.device_s else None,
     }
@@ -124,6 +125,7 @@ def _row(variant: Variant, resolved: Experiment, runs: Sequence[Mapping[str, Any
         "accuracy_mean": float(np.mean(accuracies)),
         "accuracy_std": float(np.std(accuracies, ddof=1)) if len(runs) > 1 else None,
         "alignment": np.mean([run["alignment"] for run in runs], axis=0).tolist(),
+        **_over_steps([run["alignments"] for run in runs]),
         "selected_epochs": [run["selected_epoch"] for run in runs],
         "host_s_per_epoch": float(np.median([value for run in runs for value in run["host_s"]])),
         "device": runs[0]["device"],
@@ -131,6 +133,14 @@ def _row(variant: Variant, resolved: Experiment, runs: Sequence[Mapping[str, Any
         "device_card": resolved.device if variant.method == "odfa" else None,
         "trainer": resolved.trainer.model_dump(mode="json"),
     }
+
+
+def _over_steps(runs: Sequence[Sequence[Sequence[float]]]) -> dict[str, Any]:
+    """Cosines [step, segment] over the run, mean over seeds, where they were measured; see `alignment_every`."""
+    if not runs[0]:
+        return {}
+    rows = np.array(runs).mean(axis=0)
+    return {"alignment_steps": rows[:, 0].astype(int).tolist(), "alignment_over_steps": rows[:, 1:].tolist()}
 
 
 def variant_of(row: Mapping[str, Any]) -> str:

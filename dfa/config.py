@@ -56,8 +56,10 @@ class TransformerConfig(ModelConfig):
     """The vocabulary projection is the transposed token embedding."""
     injection: Literal["macro", "micro"] = "macro"
     """Feedback at each block's output, or at three points a block."""
-    error_point: Literal["stream", "head"] = "stream"
-    """What is projected: the error below the last LayerNorm, or above it."""
+    error_point: Literal["head", "stream"] = "head"
+    """What is projected: the error above the last LayerNorm, or below it."""
+    feedback_point: Literal["normed", "stream"] = "normed"
+    """What the feedback stands for: the gradient of the normalised residual stream, or of the stream itself."""
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
@@ -75,6 +77,7 @@ class DataConfig(Section):
     """Data set, and what validates."""
 
     name: str
+    """A shipped name, or the path of a text that ends in .txt."""
     validation: Annotated[int, Field(ge=0)]
     """Samples held out. Texts have a validation part: 0 leaves it out, and other numbers say how
     many of its tokens are measured after each epoch."""
@@ -82,6 +85,8 @@ class DataConfig(Section):
     """The part that gives up the samples: taken from `test`, all training samples train and fewer are tested on."""
     vocabulary: Annotated[int, Field(ge=2)] | None = None
     """Words of a text that are kept, the most frequent; the others become <unk>. All where it is left out."""
+    epoch_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Tokens of a text that an epoch shows; all where it is left out."""
 
 
 class TrainerConfig(Section):
@@ -179,6 +184,8 @@ class Experiment(Section):
         content = {key: value for key, value in self.table().items() if key != "description"}
         card = load_card(self.device_name, flattened(self.device_overrides))
         content["device"] = card.model_dump(mode="json", exclude={"description", "sources"})
+        if self.data.name.endswith(".txt"):
+            content["data"] |= {"name": hashlib.sha256(Path(self.data.name).read_bytes()).hexdigest()}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -235,7 +242,18 @@ def load_experiment(
     if experiment.device_name not in shipped_names("devices"):
         experiment = experiment.model_copy(update={"device": experiment.device | {"name": str(card.resolve())}})
     load_card(experiment.device_name, flattened(experiment.device_overrides))
+    if experiment.data.name.endswith(".txt"):
+        text = _text_file(experiment.data.name, path)
+        experiment = experiment.model_copy(update={"data": experiment.data.model_copy(update={"name": str(text)})})
     return experiment
+
+
+def _text_file(name: str, experiment: Path) -> Path:
+    """A text beside the experiment's file, or else below the working directory."""
+    for place in (experiment.parent / name, Path(name)):
+        if place.is_file():
+            return place.resolve()
+    raise refused(f"{experiment}: data.name = {name!r}: no such file")
 
 
 def _trainers_by_method(own: Any, trainer: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:

@@ -27,7 +27,7 @@ class Text:
 
     Each epoch cuts the text at another offset, so that a token is seen in many positions of a sequence, and shuffles
     the windows; both depend on the seed and the epoch's number alone. An epoch shows as many windows as the least
-    favourable offset leaves, so that all epochs have the same number of steps.
+    favourable offset leaves, or as hold `data.epoch_tokens` tokens, so that all epochs have the same number of steps.
 
     Measured are the leading tokens of each part: all of `test`, `data.validation` of `validation`, and of `train` as
     many as `test` has.
@@ -69,7 +69,11 @@ class Text:
 
     @property
     def _windows(self) -> int:
-        return (len(self._train) - self._config.context) // self._config.context
+        """Windows an epoch: at most those that the least favourable offset leaves."""
+        context = self._config.context
+        wanted = self._experiment.data.epoch_tokens
+        whole = (len(self._train) - context) // context
+        return whole if wanted is None else min(whole, -(-wanted // context))
 
     @property
     def steps(self) -> int:
@@ -95,6 +99,7 @@ class Text:
             tied=config.tied,
             injection=config.injection,
             error_point=config.error_point,
+            feedback_point=config.feedback_point,
         )
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tokens, Labels]]:

@@ -125,12 +125,14 @@ def load_data(experiment: Experiment) -> Data:
     """
     name, validation, source = experiment.data.name, experiment.data.validation, experiment.data.validation_from
     kind = SOURCES[name].kind if name in SOURCES else "samples"
-    if kind != "samples" and source != "train":
+    is_text = kind == "text" or name.endswith(".txt")
+    if (kind != "samples" or is_text) and source != "train":
         raise ConfigError(f"data.validation_from = {source!r}: must be 'train' for {name}, whose parts are fixed")
-    if kind == "text":
+    if is_text:
         return load_text(name, vocabulary=experiment.data.vocabulary)
-    if experiment.data.vocabulary is not None:
-        raise ConfigError(f"data.vocabulary = {experiment.data.vocabulary}: {name} is no text; must be left out")
+    for key in ("vocabulary", "epoch_tokens"):
+        if (value := getattr(experiment.data, key)) is not None:
+            raise ConfigError(f"data.{key} = {value}: {name} is no text; must be left out")
     if kind == "graph":
         return load_graph(name, validation=validation)
     return load_dataset(name, validation=validation, seed=experiment.seed, validation_from=source)

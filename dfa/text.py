@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -41,7 +42,8 @@ def load_text(name: str, *, vocabulary: int | None = None) -> Corpus:
     Parameters
     ----------
     name
-        "tinyshakespeare": characters, see `characters`. "wikitext-2": words, see `words`.
+        "tinyshakespeare": characters, see `characters`. "wikitext-2": words, see `words`. A path that ends in ".txt":
+        the characters of any text in UTF-8.
     vocabulary
         Number of words to keep; None keeps all. Perplexities over another vocabulary cannot be compared.
 
@@ -50,9 +52,13 @@ def load_text(name: str, *, vocabulary: int | None = None) -> Corpus:
     ConfigError
         Unknown name, a file that is missing or not the published one, or a vocabulary that cannot be had.
     """
+    if name.endswith(".txt"):
+        if vocabulary is not None:
+            raise ConfigError(f"data.vocabulary = {vocabulary}: must be left out for characters")
+        return characters(name, _decoded(Path(name)))
     texts = [source.name for source in SOURCES.values() if source.kind == "text"]
     if name not in texts:
-        raise ConfigError(f"{name!r}: no such text; there are {', '.join(texts)}")
+        raise ConfigError(f"{name!r}: no such text; there are {', '.join(texts)}; or give the path of a .txt file")
     source = SOURCES[name]
     if vocabulary is not None and (name == "tinyshakespeare" or not 2 <= vocabulary <= source.classes):
         allowed = f"2 to {source.classes}" if name == "wikitext-2" else "left out: it has all of its 65 characters"
@@ -122,3 +128,12 @@ def _read(source: Source, file: str) -> str:
             "truncated or changed"
         )
     return data.decode()
+
+
+def _decoded(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; must be a text in UTF-8") from None

@@ -159,8 +159,9 @@ def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> Se
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
-    # An unknown key is reported before the "missing" that a misspelling causes beside it.
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    # A wrong kind is reported before the keys that are unknown because of it, and an unknown key before the "missing"
+    # that a misspelling causes beside it.
+    problems = sorted(error.errors(), key=lambda p: (p["loc"][-1:] != ("kind",), p["type"] != "extra_forbidden"))
     problem = problems[0]
     location = [part for part in problem["loc"] if not str(part).startswith("function-")]
     key = ".".join(str(part) for part in location if not str(part).startswith(TAG))

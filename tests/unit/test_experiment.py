@@ -109,6 +109,7 @@ OTHER: dict[str, Any] = {
     "trainer.selection": "best-validation",
     "data.name": "mnist",
     "data.vocabulary": 1000,
+    "data.epoch_tokens": 1000,
     "trainer.optimizer": "sgd",
     "trainer.schedule": "plateau",
     "trainer.feedback_normalisation": "principled",
