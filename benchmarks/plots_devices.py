@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from benchmarks.devices import figure, picojoules_per_op
 from dfa.plots import save_png
 
+_NEEDED = ("device_s", "joules", "joules_per_op", "watts", "teraops_peak", "utilisation")
 _BLUE, _ORANGE, _GREY = "#1f5fa8", "#d9731a", "#777777"
 
 
@@ -27,8 +29,8 @@ def plot(document: Mapping[str, Any], path: Path) -> None:
         PNG to write.
     """
     digital = [row for row in document["rows"] if row["method"] != "odfa"]
-    rows = [row for row in document["rows"] if row["device"] is not None]
-    reports = [row["device"] for row in rows]
+    rows = [row for row in document["rows"] if row["method"] == "odfa"]
+    reports = [row["device"] or dict.fromkeys(_NEEDED, math.nan) for row in rows]  # "ideal" has neither clock nor power
     sheet = Figure(figsize=(12.5, 1.5 + 0.62 * len(rows)), layout="constrained")
     panels = sheet.subplots(1, 5, sharey=True, gridspec_kw={"width_ratios": [1.35, 1, 1, 1, 1]})
     _accuracies(panels[0], rows, digital)
@@ -36,7 +38,12 @@ def plot(document: Mapping[str, Any], path: Path) -> None:
     _dots(panels[2], [report["joules"] for report in reports], "energy [J]")
     energies = np.array([picojoules_per_op(report) for report in reports])
     _dots(panels[3], energies[:, 0], "energy an op [pJ]", energies[:, 1])
-    _dots(panels[4], [report["utilisation"] for report in reports], "utilisation", np.ones(len(rows)))
+    _dots(
+        panels[4],
+        [report["utilisation"] for report in reports],
+        "utilisation",
+        [1.0 if row["device"] else math.nan for row in rows],
+    )
     panels[0].set_yticks(range(len(rows)), [row["variant"] for row in rows], fontsize=11)
     panels[0].set_ylim(len(rows) - 0.45, -0.55)
     experiment, seeds = document["experiment"], document["seeds"]
@@ -69,6 +76,8 @@ def _dots(axes: Axes, values: Sequence[float], label: str, best: Sequence[float]
         axes.plot(best, at, "o", ms=8, mfc="white", mec=_BLUE, mew=1.4)
     axes.plot(values, at, "o", ms=8, color=_BLUE)
     for row, value in enumerate(values):
+        if math.isnan(value):
+            continue
         axes.annotate(figure(value), (value, row), (0, 11), **_TEXT)
     axes.margins(x=0.3)
     axes.set_xlabel(label, fontsize=11)

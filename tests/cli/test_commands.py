@@ -43,6 +43,7 @@ def test_version(opu: Opu) -> None:
         ["bench", "throughput"],
         ["bench", "training"],
         ["bench", "tradeoffs"],
+        ["bench", "devices"],
     ],
 )
 def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +60,7 @@ def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture
         ([], ["train", "reproduce", "device", "data", "bench"]),
         (["device"], ["list", "show", "check"]),
         (["data"], ["list", "fetch"]),
-        (["bench"], ["throughput", "training", "tradeoffs"]),
+        (["bench"], ["throughput", "training", "tradeoffs", "devices"]),
     ],
 )
 def test_help_lists_the_commands(group: list[str], commands: list[str], capsys: pytest.CaptureFixture[str]) -> None:
