@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dfa.config import Experiment, LayersConfig, TransformerConfig, load_experiment
+from dfa.data import load_dataset
 from dfa.feedback import NORMALISATIONS, Feedback
 from dfa.interruption import Interrupted
 from dfa.language import Text
@@ -32,6 +33,7 @@ SMALL = {
     "trainer.epochs": 2,
     "trainer.alignment_every": 5,
     "data.validation": 60,
+    "data.epoch_tokens": 10**6,
 }
 WORDS = "the cat sat on the mat and the dog sat on the log "
 
@@ -110,6 +112,8 @@ def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^model\.kind = 'mlp': small is a text; must be 'transformer'"):
         make_task(load_experiment("digits-mlp"), CORPUS)
     with pytest.raises(ConfigError, match=r"^model\.kind = 'transformer': digits is neither a graph nor a text"):
+        make_task(experiment(), load_dataset("digits", validation=10, seed=0))
+    with pytest.raises(ConfigError, match=r"^data\.epoch_tokens = 1000000: digits is no text; must be left out"):
         make_task(experiment(data__name="digits"))
     with pytest.raises(ConfigError, match=r"^data\.vocabulary = 100: digits is no text"):
         make_task(load_experiment("digits-mlp", settings={"data.vocabulary": 100}))
@@ -203,7 +207,7 @@ def test_feedback_beats_shallow_training_and_the_shares_of_the_characters() -> N
     alone = float(np.exp(-np.sum(shares * np.log(shares))))
     found = {}
     for method in ("bp", "dfa", "odfa", "shallow"):
-        chosen = experiment(method, model__width=32, trainer__epochs=20, trainer__learning_rate=1e-3)
+        chosen = experiment(method, model__width=32, trainer__epochs=15, trainer__learning_rate=1e-3)
         with Trainer(chosen, data=CORPUS) as trainer:
             trainer.fit()
             found[method] = trainer.metrics()["test"]["perplexity"]
