@@ -11,9 +11,10 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks import plots_throughput, reproduce, training
+from benchmarks import devices, plots_throughput, reproduce, training
 
 ROOT = Path(__file__).resolve().parent.parent
+_TABLES = {"throughput": plots_throughput.table, "devices": devices.table}
 _TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -28,7 +29,7 @@ def _lines(name: str) -> str:
         header, rows = reproduce.table(reproduce.document(name.removeprefix("reproduce-")))
     else:
         document = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-        header, rows = (plots_throughput if speed else training).table(document)
+        header, rows = _TABLES.get(name, training.table)(document)
     rule = "|" + " --- |" * len(header)
     lines = [f"| {' | '.join(cell or '—' for cell in row)} |" for row in (header, *rows)]
     closing = [f"\n{line}" for line in plots_throughput.summary(document)] if speed else []

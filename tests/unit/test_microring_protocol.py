@@ -12,6 +12,7 @@ from dfa.feedback import Feedback
 from dfa.losses import softmax_cross_entropy
 from dfa.task import make_task
 from dfa.trainer import Trainer
+from opu_sim import load_device
 from opu_sim.errors import ConfigError
 
 WIDTH, BATCH = 800, 64
@@ -78,6 +79,21 @@ def test_a_full_scale_a_vector_has_less_noise() -> None:
     assert np.sqrt(np.mean(noise**2)) * WIDTH**0.5 / largest.max() == pytest.approx(
         share * np.hypot(0.618, 0.03), rel=0.03
     )
+
+
+def test_converters_lose_small_errors_at_one_full_scale_a_batch() -> None:
+    """Why the variant `device` has one a vector: errors under a step of the batch's scale hardly come back."""
+    error, slopes = errors(), {}
+    largest = np.abs(error).max(axis=1)
+    small = largest < 0.01 * largest.max()
+    assert small.sum() >= 5
+    for scaling in ("batch", "vector"):
+        with load_device("filipovich-50x20", n_in=10, n_out=200, **{"modulator.scaling": scaling}) as bank:
+            exact = (error @ bank.matrix().T)[small].astype(np.float64)
+            mean = np.mean([bank.project(error)[small] for _ in range(20)], axis=0)
+        slopes[scaling] = float(np.sum(mean * exact) / np.sum(exact**2))
+    assert slopes["vector"] == pytest.approx(1.0, abs=0.02)
+    assert slopes["batch"] < 0.7
 
 
 def test_protocol() -> None:
