@@ -397,6 +397,45 @@ def bench_tradeoffs(
 
 
 @bench_app.command(
+    "devices",
+    epilog="Example: opu bench devices digits-mlp --device lighton-aurora --device filipovich-50x20 --plot devices.png",
+)
+def bench_devices(
+    experiment: Annotated[str, typer.Argument(help="Shipped name or TOML file.")] = "digits-mlp",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="Shipped device or TOML file; lighton-aurora and filipovich-50x20.", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 .. N-1 for each device.")] = 3,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override for all, for example trainer.epochs=3."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write the figure (PNG).", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """The same network trained through several devices: accuracy, device seconds, joules, pJ an op, utilisation."""
+    from benchmarks import console
+    from benchmarks.devices import measure, table
+    from benchmarks.plots_devices import plot as draw
+    from dfa.checkpoint import make_writable, write_atomic
+    from opu_sim.config import parse_assignment
+
+    for path, option in ((out, "--out"), (plot, "--plot")):
+        if path is not None:
+            make_writable(path.parent, option)
+    settings = dict(parse_assignment(text) for text in set_ or [])
+    devices = device or ["lighton-aurora", "filipovich-50x20"]
+    document = measure(experiment, devices, seeds, settings, progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    if plot is not None:
+        draw(document, plot)
+    _report(document, as_json, *table(document))
+
+
+@bench_app.command(
     "energy",
     epilog="Example: opu bench energy 20000x20000x3000 --device lighton-aurora --against h100 --efficiency 0.6\n\n"
     "Example: opu bench energy runs/digits-mlp-odfa-seed0/result.json --json",

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bank_sizes, energy_tables, plots_throughput, reproduce, training
+from benchmarks import bank_sizes, devices, energy_tables, plots_throughput, reproduce, training
 
 
 def _first(document: dict[str, Any]) -> str:
@@ -24,6 +24,7 @@ def _first(document: dict[str, Any]) -> str:
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
+_TABLES = {"throughput": plots_throughput.table, "devices": devices.table, "bank-sizes": bank_sizes.table}
 _ENERGY: dict[str, Callable[[dict[str, Any]], energy_tables.Table]] = {
     "energy-rows": energy_tables.rows,
     "energy-crossovers": energy_tables.crossovers,
@@ -46,8 +47,7 @@ def _lines(name: str) -> str:
         header, rows = _ENERGY[name](json.loads((RESULTS / "energy.json").read_text(encoding="utf-8")))
     else:
         document = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        tables = {"throughput": plots_throughput, "bank-sizes": bank_sizes}
-        header, rows = tables.get(name, training).table(document)
+        header, rows = _TABLES.get(name, training.table)(document)
     rule = "|" + " --- |" * len(header)
     lines = [f"| {' | '.join(cell or '—' for cell in row)} |" for row in (header, *rows)]
     closing = [f"\n{line}" for line in plots_throughput.summary(document)] if speed else []

@@ -53,6 +53,7 @@ def test_version(opu: Opu) -> None:
         ["bench", "training"],
         ["bench", "tradeoffs"],
         ["bench", "bank-sizes"],
+        ["bench", "devices"],
     ],
 )
 def test_help_shows_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,7 +90,7 @@ def test_help_states_the_exit_statuses(opu: Opu) -> None:
         ([], ["train", "reproduce", "report", "device", "data", "bench"]),
         (["device"], ["list", "show", "check"]),
         (["data"], ["list", "fetch"]),
-        (["bench"], ["throughput", "energy", "training", "tradeoffs", "bank-sizes", "pytorch", "sweep"]),
+        (["bench"], ["throughput", "energy", "training", "tradeoffs", "bank-sizes", "devices", "pytorch", "sweep"]),
     ],
 )
 def test_help_lists_the_commands(group: list[str], commands: list[str], capsys: pytest.CaptureFixture[str]) -> None:

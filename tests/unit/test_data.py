@@ -223,6 +223,19 @@ class TestLoadDataset:
         np.testing.assert_array_equal(one.test_x, other.test_x)
         assert not np.array_equal(one.train_x, other.train_x)
 
+    def test_validation_from_the_test_part(self, local: Path) -> None:
+        one, other = (load_dataset("mnist", validation=4, seed=seed, validation_from="test") for seed in (1, 2))
+        assert (len(one.train_x), len(one.validation_x), len(one.test_x)) == (TRAIN, 4, TEST - 4)
+        assert (one.pixel_mean, one.pixel_std) == (other.pixel_mean, other.pixel_std)
+        whole = load_dataset("mnist", validation=0, seed=0)
+        parts = np.concatenate([one.validation_x, one.test_x])
+        np.testing.assert_array_equal(np.sort(parts[:, 0]), np.sort(whole.test_x[:, 0]))
+        assert sorted(np.concatenate([one.validation_y, one.test_y])) == sorted(whole.test_y)
+        assert not np.array_equal(one.validation_x, other.validation_x)
+        with pytest.raises(ConfigError) as info:
+            load_dataset("mnist", validation=TEST, seed=0, validation_from="test")
+        one_line(info, f"validation = {TEST}", f"0 to {TEST - 1}", "mnist's test part")
+
     @pytest.mark.parametrize("validation", [-1, TRAIN, 10**9])
     def test_validation_out_of_range(self, local: Path, validation: int) -> None:
         with pytest.raises(ConfigError) as info:

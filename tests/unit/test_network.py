@@ -159,6 +159,17 @@ def test_initial_weights_follow_the_stated_law(activation: str, hidden_gain: flo
     np.testing.assert_array_equal(net.W[1], again.W[1])
 
 
+def test_initial_weights_of_pytorch() -> None:
+    net = MLP([400, 300, 200], np.random.default_rng(0), initial_weights="pytorch")
+    for weights, biases in zip(net.W, net.b, strict=True):
+        for array in (weights, biases):
+            scaled = array * np.sqrt(len(weights))
+            # Uniform in -1 .. 1: x^2 has mean 1 / 3 and variance 4 / 45.
+            assert np.mean(scaled**2) == pytest.approx(1 / 3, abs=5 * np.sqrt(4 / 45 / array.size))
+            assert 0.9 < np.abs(scaled).max() < 1 + 1e-6
+            assert array.dtype == np.float32
+
+
 def test_float32_throughout() -> None:
     net, x, labels = make_case([5, 6, CLASSES], dtype=np.float32)
     logits = net.forward(x.astype(np.float64))
