@@ -318,7 +318,7 @@ def bench_bank_sizes(
 @bench_app.command(
     "pytorch",
     epilog="Example: opu bench pytorch --out pytorch.json\n\nNeeds PyTorch (`pip install torch`) beside this program; "
-    "exit status 1 where the trainer is slower than it may be.",
+    "exit status 1 where the trainer is slower than it may be, except with --quick.",
 )
 def bench_pytorch(
     quick: Annotated[bool, typer.Option("--quick", help="Short epochs, few turns: to see that it works.")] = False,
@@ -336,7 +336,7 @@ def bench_pytorch(
     if out is not None:
         write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
     _report(document, as_json, *table(document))
-    if not document["pass"]:
+    if not document["pass"] and not quick:
         raise typer.Exit(1)
 
 

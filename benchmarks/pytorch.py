@@ -26,7 +26,8 @@ CONVENTIONS = (
     "with torch.optim's fused optimizers (SGD with momentum 0.9). "
     f"transformer: a step of backpropagation, width {WIDTH}, {BLOCKS} blocks, {HEADS} heads, {SEQUENCES} sequences of "
     f"{CONTEXT} tokens, vocabulary {VOCABULARY}, Adam; PyTorch's with scaled_dot_product_attention, eager. "
-    "Each side is a process of its own with as many threads as this process may use cores, and the two take turns. "
+    "Each side is a process of its own with as many threads as this process may use cores, its BLAS and OpenMP as its "
+    "own package sets them (ours as in a program that imports opu_sim), and the two take turns. "
     "ours_s, pytorch_s: host wall clock, medians; ratio: ours over PyTorch's, median over the pairs of turns that "
     "follow each other, with its quartiles; pass: ratio at most allowed."
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,11 +11,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dfa.parallel import for_each
+
 Array = npt.NDArray[np.floating[Any]]
 
 # Elements per pass. An update makes about ten passes over its arrays: in pieces of this size (256 KiB of
-# float32) they stay in cache between passes, and NumPy's cost per call stays hidden.
+# float32) they stay in cache between passes, and NumPy's cost per call stays hidden. All cores share the pieces.
 CHUNK = 65536
+# Fewer elements than these are updated sooner by one core than shared.
+SHARED = 4 * CHUNK
 
 
 def _require(good: bool, name: str, value: float, rule: str) -> None:
@@ -54,11 +59,10 @@ class Optimizer(ABC):
         # Counted per parameter, so that one left out for a while is still corrected for its own age.
         self._steps = np.zeros(len(self.parameters), np.int64)
         self._moments: dict[str, list[Array]] = {}
-        self._scratch = [np.empty(min(p.size, CHUNK), p.dtype) for p in self.parameters]
+        self._own = threading.local()
         self._decays = [True] * len(self.parameters) if decayed is None else list(decayed)
         if len(self._decays) != len(self.parameters):
             raise ValueError(f"decayed has {len(self._decays)} flags: must have {len(self.parameters)}")
-        self._decayed = [np.empty_like(s) for s in self._scratch] if weight_decay else []
 
     def step(self, gradients: Sequence[Array], trainable: Sequence[bool] | None = None) -> None:
         """Update the parameters once.
@@ -72,23 +76,39 @@ class Optimizer(ABC):
             are (no weight decay either). None trains all.
         """
         mask = [True] * len(self.parameters) if trainable is None else trainable
+        pieces: list[tuple[int, slice]] = []
         for index, (parameter, gradient, train) in enumerate(zip(self.parameters, gradients, mask, strict=True)):
             if not train:
                 continue
             if gradient.shape != parameter.shape:
                 raise ValueError(f"gradient {index} has shape {gradient.shape}: must be {parameter.shape}")
-            self._steps[index] += 1
-            self._update_parameter(index, parameter.reshape(-1), gradient.reshape(-1))
+            pieces += [(index, slice(start, start + CHUNK)) for start in range(0, parameter.size, CHUNK)]
+        self._steps += mask
 
-    def _update_parameter(self, index: int, parameter: Array, gradient: Array) -> None:
-        moments = [arrays[index].reshape(-1) for arrays in self._moments.values()]
-        for start in range(0, parameter.size, CHUNK):
-            piece = slice(start, start + CHUNK)
-            p, g = parameter[piece], gradient[piece]
-            scratch = self._scratch[index][: p.size]
-            if self.weight_decay and self._decays[index]:
-                g = np.add(g, np.multiply(p, self.weight_decay, out=scratch), out=self._decayed[index][: p.size])
-            self._update(index, p, g, [moment[piece] for moment in moments], scratch)
+        def update(number: int) -> None:
+            index, at = pieces[number]
+            self._update_piece(index, at, gradients[index].reshape(-1)[at])
+
+        if sum(p.size for p, train in zip(self.parameters, mask, strict=True) if train) < SHARED:
+            for number in range(len(pieces)):
+                update(number)
+        else:
+            for_each(len(pieces), update)
+
+    def _update_piece(self, index: int, at: slice, g: Array) -> None:
+        p = self.parameters[index].reshape(-1)[at]
+        scratch, decayed = self._buffers(p.dtype)
+        if self.weight_decay and self._decays[index]:
+            g = np.add(g, np.multiply(p, self.weight_decay, out=scratch[: p.size]), out=decayed[: p.size])
+        moments = [arrays[index].reshape(-1)[at] for arrays in self._moments.values()]
+        self._update(index, p, g, moments, scratch[: p.size])
+
+    def _buffers(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+        """Two of CHUNK elements, of this thread's own."""
+        buffers: dict[Any, tuple[Array, Array]] = self._own.__dict__
+        if dtype.char not in buffers:
+            buffers[dtype.char] = (np.empty(CHUNK, dtype), np.empty(CHUNK, dtype))
+        return buffers[dtype.char]
 
     @abstractmethod
     def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], scratch: Array) -> None:

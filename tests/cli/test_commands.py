@@ -181,7 +181,15 @@ def test_data_list(opu: Opu, tmp_path: Path) -> None:
     done = opu("data", "list", OPU_DATA_DIR=str(tmp_path))
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == ["digits", "mnist", "fashion-mnist", "cora", "citeseer"]
+    assert [line.split()[0] for line in lines] == [
+        "digits",
+        "mnist",
+        "fashion-mnist",
+        "cora",
+        "citeseer",
+        "tinyshakespeare",
+        "wikitext-2",
+    ]
     assert lines[0].endswith("embedded")
     assert lines[1].endswith(f"not in {tmp_path}")
 

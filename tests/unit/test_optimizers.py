@@ -182,3 +182,22 @@ def test_weight_decay_where_it_is_asked_for(name: str) -> None:
 def test_a_flag_too_few_is_refused() -> None:
     with pytest.raises(ValueError, match="decayed has 2 flags: must have 3"):
         SGD(arrays(0), decayed=[True, False])
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_all_cores_give_the_numbers_of_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces shared between threads against the same pieces one after the other."""
+    shapes = [(3, optimizers.CHUNK), (5,), (2 * optimizers.CHUNK + 7,)]
+
+    def trained() -> list[np.ndarray]:
+        rng = np.random.default_rng(0)
+        parameters = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
+        optimizer = make_optimizer(name, parameters, learning_rate=0.01, weight_decay=0.1)
+        for _ in range(3):
+            optimizer.step([rng.standard_normal(shape).astype(np.float32) for shape in shapes])
+        return [*parameters, *optimizer.state().values()]
+
+    shared = trained()
+    assert sum(parameter.size for parameter in shared[:3]) >= optimizers.SHARED
+    monkeypatch.setattr(optimizers, "SHARED", 10**9)
+    assert all(np.array_equal(a, b) for a, b in zip(shared, trained(), strict=True))
