@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmarks import completion
+
+if TYPE_CHECKING:
+    from opu_sim.cards import DeviceCard
 
 app = typer.Typer(
     name="opu",
@@ -150,10 +153,8 @@ def device_show(
     """The budget derived from a card: TeraOPS, watts, frame rates, stage by stage, each figure with its source."""
     from benchmarks import console
     from opu_sim.budget import budget
-    from opu_sim.cards import load_card
-    from opu_sim.config import parse_assignment
 
-    document = budget(load_card(device, dict(parse_assignment(text) for text in set_ or [])))
+    document = budget(_card(device, set_))
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
@@ -184,15 +185,12 @@ def device_check(
 ) -> None:
     """Acceptance test of a device: speckle, matrix, linearity, noise, drift and frames against what its card says."""
     from benchmarks import console
-    from dfa.checkpoint import make_writable
-    from opu_sim.cards import load_card
-    from opu_sim.config import parse_assignment
+    from dfa.checkpoint import make_file_writable
     from opu_sim.self_test import device_to_test, self_test
 
     if plot is not None:
-        make_writable(plot.parent, "--plot")
-    card = load_card(device, dict(parse_assignment(text) for text in set_ or []))
-    tested, notes = device_to_test(card, n_in=n_in, n_out=n_out, seed=seed)
+        make_file_writable(plot, "--plot")
+    tested, notes = device_to_test(_card(device, set_), n_in=n_in, n_out=n_out, seed=seed)
     for note in notes:
         console.note(note)
     with tested:
@@ -213,7 +211,7 @@ def device_check(
 @data_app.command("list", epilog="Example: OPU_DATA_DIR=~/data opu data list")
 def data_list() -> None:
     """Data sets, their licence, and where they are found now."""
-    from dfa.data import catalogue
+    from dfa.sources import catalogue
 
     for source, where in catalogue():
         typer.echo(f"{source.name:15} {source.description}; {source.licence}; {where}")
@@ -224,7 +222,7 @@ def data_fetch(
     name: Annotated[str, typer.Argument(help="Name as in `opu data list`.", autocompletion=completion.data_sets)],
 ) -> None:
     """Download a data set into the cache; the SHA-256 of every file is checked."""
-    from dfa.data import fetch
+    from dfa.sources import fetch
 
     typer.echo(fetch(name, progress=True))
 
@@ -240,10 +238,10 @@ def bench_throughput(
     from benchmarks.plots_throughput import plot as draw
     from benchmarks.plots_throughput import summary, table
     from benchmarks.throughput import measure
-    from dfa.checkpoint import make_writable
+    from dfa.checkpoint import make_file_writable
 
     if plot is not None:
-        make_writable(plot.parent, "--plot")
+        make_file_writable(plot, "--plot")
     document = measure(quick=quick, progress=console.note)
     if plot is not None:
         draw(document, plot)
@@ -274,16 +272,41 @@ def bench_training(
     """All five methods on one experiment: accuracy over seeds, host seconds an epoch, device TeraOPS and watts."""
     from benchmarks import console
     from benchmarks.training import measure, table
-    from dfa.checkpoint import make_writable, write_atomic
+    from dfa.checkpoint import make_file_writable, write_atomic
     from opu_sim.config import parse_assignment
 
     if out is not None:
-        make_writable(out.parent, "--out")
+        make_file_writable(out, "--out")
     settings = dict(parse_assignment(text) for text in set_ or [])
     document = measure(experiment, seeds, settings, progress=console.note)
     if out is not None:
         write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
     _report(document, as_json, *table(document))
+
+
+@bench_app.command(
+    "pytorch",
+    epilog="Example: opu bench pytorch --out pytorch.json\n\nNeeds PyTorch (`pip install torch`) beside this program; "
+    "exit status 1 where the trainer is slower than it may be.",
+)
+def bench_pytorch(
+    quick: Annotated[bool, typer.Option("--quick", help="Short epochs, few turns: to see that it works.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """The digital trainer beside PyTorch on the same cores, in turns: a DFA epoch, a Transformer's step."""
+    from benchmarks import console
+    from benchmarks.pytorch import measure, table
+    from dfa.checkpoint import make_file_writable, write_atomic
+
+    if out is not None:
+        make_file_writable(out, "--out")
+    document = measure(quick, progress=console.note)
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    _report(document, as_json, *table(document))
+    if not document["pass"]:
+        raise typer.Exit(1)
 
 
 @bench_app.command(
@@ -323,12 +346,12 @@ def bench_tradeoffs(
     from benchmarks.plots_tradeoffs import plot as draw
     from benchmarks.plots_tradeoffs import table, verdict
     from benchmarks.tradeoffs import measure
-    from dfa.checkpoint import make_writable, write_atomic
+    from dfa.checkpoint import make_file_writable, write_atomic
     from opu_sim.config import parse_assignment
 
     for path, option in ((out, "--out"), (plot, "--plot")):
         if path is not None:
-            make_writable(path.parent, option)
+            make_file_writable(path, option)
     settings = dict(parse_assignment(text) for text in set_ or [])
     document = measure(experiment, seeds, device=device, settings=settings, quick=quick, progress=console.note)
     if out is not None:
@@ -342,21 +365,105 @@ def bench_tradeoffs(
         raise typer.Exit(1)
 
 
+@bench_app.command(
+    "energy",
+    epilog="Example: opu bench energy 20000x20000x3000 --device lighton-aurora --against h100 --efficiency 0.6\n\n"
+    "Example: opu bench energy runs/digits-mlp-odfa-seed0/result.json --json",
+)
+def bench_energy(
+    workload: Annotated[
+        str, typer.Argument(metavar="[WORKLOAD]", help="N_INxN_OUT[xVECTORS], or a run's result.json.")
+    ] = "10000x10000x3000",
+    device: Annotated[
+        list[str] | None,
+        typer.Option(help="Shipped device or TOML file, repeatable; all shipped without it.", show_default=False),
+    ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(help="Electronic card or TOML file, repeatable; all shipped without it.", show_default=False),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key of --device, as camera.roi_rows=64."),
+    ] = None,
+    operation: Annotated[
+        list[str] | None,
+        typer.Option(help="intensity, ternary or float, repeatable; the first two without it.", show_default=False),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="Of the electronic cards: half or single.")] = "half",
+    efficiency: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[CARD=]X", help="Share of an electronic peak that is reached; CARD.training=X, too."),
+    ] = None,
+    assume: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Change an assumption of the training time, as tokens=512."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Also write the JSON here.", show_default=False)] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write the figure (PNG).", show_default=False)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+) -> None:
+    """Seconds, joules, TeraOPS of a workload beside electronic cards; from which size, and model, optics is ahead."""
+    from benchmarks import console, energy, energy_tables
+    from benchmarks import energy_workload as given
+    from benchmarks.training_time import assumptions
+    from dfa.checkpoint import make_writable, write_atomic
+    from opu_sim.config import parse_assignment
+
+    for path, option in ((out, "--out"), (plot, "--plot")):
+        if path is not None:
+            make_writable(path.parent, option)
+    document = energy.measure(
+        given.parse_workload(workload),
+        devices=device or (),
+        settings=dict(parse_assignment(text) for text in set_ or []),
+        wanted=given.parse_operations(operation or ()),
+        cards=given.parse_cards(against or (), efficiency or ()),
+        precision=given.parse_precision(precision),
+        assumptions=assumptions(assume or ()),
+        progress=console.note,
+    )
+    if out is not None:
+        write_atomic(out, (json.dumps(document, indent=2) + "\n").encode())
+    if plot is not None:
+        from benchmarks.plots_energy import plot as draw
+
+        draw(document, plot)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+        return
+    for title, table in energy_tables.shown(document):
+        console.table(*table, title=title, fold=False)
+    for line in energy_tables.notes(document):
+        console.out.print(line, highlight=False, markup=False)
+
+
 @app.command(
     epilog="Example: opu reproduce graphs --quick\n\n"
-    "Without --seeds or --quick the table is made from the stored results. Exit status 1 if a claim does not hold, "
+    "Without --seeds or --quick the tables are made from the stored results. Training again can be broken off: each "
+    "finished run (a variant with a seed) is kept in --out, and the same command goes on from there, so that at most "
+    "one run is lost; with --variant, several commands can share the work. Exit status 1 if a claim does not hold, "
     "except with --quick, whose two seeds decide little."
 )
 def reproduce(
     system: Annotated[
-        str, typer.Argument(help="Published system: mnist or graphs.", autocompletion=completion.published)
-    ],
+        str | None,
+        typer.Argument(
+            help="Published system: mnist, graphs, ...; all without it.",
+            show_default=False,
+            autocompletion=completion.published,
+        ),
+    ] = None,
     seeds: Annotated[
-        int | None, typer.Option(min=1, help="Train again with seeds 0 .. N-1 of each method.", show_default=False)
+        int | None, typer.Option(min=1, help="Train again with seeds 0 .. N-1 of each variant.", show_default=False)
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Train again, a short version: two seeds, for MNIST one epoch.")
+        bool, typer.Option("--quick", help="Train again, a short version: two seeds, few epochs.")
     ] = False,
+    variant: Annotated[
+        list[str] | None,
+        typer.Option(help="With --seeds or --quick: train only this one, and keep its runs.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Where results are written and read; runs/reproduce for new ones.", show_default=False),
@@ -368,19 +475,34 @@ def reproduce(
     from benchmarks import reproduce as reproduction
 
     again = quick or seeds is not None
+    if variant and (system is None or not again):
+        raise typer.BadParameter("needs a system, and --seeds or --quick", param_hint="'--variant'")
     folder = out or (Path("runs") / "reproduce" if again else reproduction.RESULTS)
-    if again:
-        reproduction.make(system, folder, seeds=seeds, quick=quick, progress=console.note)
-    document = reproduction.document(system, folder, quick=quick)
+    for name in (system,) if system else reproduction.SYSTEMS if again else ():
+        if again and not reproduction.make(
+            name, folder, seeds=seeds, quick=quick, variants=variant or (), progress=console.note
+        ):
+            console.err.print(f"{folder}: kept; {name} still lacks runs of other variants", highlight=False)
+            return
+    if system:
+        document = reproduction.document(system, folder, quick=quick)
+    else:
+        document = reproduction.documents(folder, quick=quick)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        short = ", a short version" if quick else ""
-        console.table(*reproduction.table(document), title=f"{document['title']}{short}", fold=False)
-        console.table(*reproduction.criteria_table(document), fold=False)
-        console.note(document["conventions"])
+        console.reproduction_tables(document["systems"] if system is None else [document])
     if not document["pass"] and not quick:
         raise typer.Exit(1)
+
+
+def _card(device: str, assignments: Sequence[str] | None) -> DeviceCard:
+    """Card with the changes of `--set`, which is what a message on one of them names."""
+    from opu_sim.cards import load_card
+    from opu_sim.config import parse_assignment
+
+    settings = dict(parse_assignment(text) for text in assignments or [])
+    return load_card(device, settings, dict.fromkeys(settings, "--set "))
 
 
 @app.command(

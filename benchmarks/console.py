@@ -105,6 +105,11 @@ def training_table(result: dict[str, Any], folder: Path) -> None:
         for part in ("train", "validation", "test")
         if metrics[part]
     ]
+    rows += [
+        [f"{part} perplexity", f"{metrics[part]['perplexity']:.2f}"]
+        for part in ("train", "validation", "test")
+        if "perplexity" in metrics[part]
+    ]
     if "selected_epoch" in result:
         rows.append(["  with the weights of epoch (best validation)", str(result["selected_epoch"])])
     rows.append(["alignment to backpropagation", ", ".join(f"{cosine:.2f}" for cosine in result["alignment"])])
@@ -114,6 +119,7 @@ def training_table(result: dict[str, Any], folder: Path) -> None:
             *([["  medium simulated", device["medium"]]] if "medium" in device else []),
             ["  projections, frames", f"{device['projections']:,}, {device['frames']:,}"],
             ["  device time (simulated)", _seconds(device["device_s"])],
+            ["  a projection (one sample, node or token)", _a_projection(device)],
             ["  power, energy", f"{device['watts']:.1f} W, {device['joules']:.4g} J"],
             ["  TeraOPS peak (all of the device, at full rate)", f"{device['teraops_peak']:.0f}"],
             ["  TeraOPS optical (what light did in the frames)", f"{device['teraops_optical']:.3g}"],
@@ -173,6 +179,17 @@ def device_tables(document: dict[str, Any]) -> None:
         table(["figure on the card", "value", "source"], figures)
 
 
+def reproduction_tables(documents: list[dict[str, Any]]) -> None:
+    """`opu reproduce`: published figures beside ours, and the claims that must hold."""
+    from benchmarks import reproduce
+
+    for document in documents:
+        short = ", a short version" if document["quick"] else ""
+        table(*reproduce.table(document), title=f"{document['title']}{short}", fold=False)
+        table(*reproduce.criteria_table(document), fold=False)
+        note(document["conventions"])
+
+
 def check_table(test: SelfTest) -> None:
     """`opu device check`: a line a check; why some were not compared; the verdict."""
     words = {True: "[green]pass[/]", False: "[bold red]FAIL[/]", None: "–"}
@@ -194,6 +211,12 @@ def _figure(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:.4g}" if value == 0 or 1e-3 <= abs(value) < 1e5 else f"{value:.1e}"
+
+
+def _a_projection(device: dict[str, Any]) -> str:
+    count = device["projections"]
+    frames, seconds, joules = (device[key] / count for key in ("frames", "device_s", "joules"))
+    return f"{frames:.3g} frames, {1e3 * seconds:.3g} ms, {1e3 * joules:.3g} mJ"
 
 
 def _seconds(seconds: float) -> str:

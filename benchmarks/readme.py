@@ -1,7 +1,8 @@
 """Tables of README.md, written from the result files: `python -m benchmarks.readme` in a checkout.
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`, NAME a file of benchmarks/results without `.json`, or
-`reproduce-` and a published system; the lines that close `opu bench throughput` stand with its table.
+`reproduce-` and a published system, or `energy-` and a table of `opu bench energy`; the lines that close
+`opu bench throughput` stand with its table.
 """
 
 from __future__ import annotations
@@ -9,11 +10,26 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from benchmarks import plots_throughput, reproduce, training
+from benchmarks import energy_tables, plots_throughput, reproduce, training
+
+
+def _first(document: dict[str, Any]) -> str:
+    """The device that the tables on training are of."""
+    return str(document["training"]["devices"][0]["device"])
+
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
+_ENERGY: dict[str, Callable[[dict[str, Any]], energy_tables.Table]] = {
+    "energy-rows": energy_tables.rows,
+    "energy-crossovers": energy_tables.crossovers,
+    "energy-training": lambda document: energy_tables.training(document, _first(document)),
+    "energy-sensitivity": lambda document: energy_tables.sensitivity(document, _first(document)),
+}
 _TABLE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -26,8 +42,10 @@ def _lines(name: str) -> str:
     speed = name == "throughput"
     if name.startswith("reproduce-"):
         header, rows = reproduce.table(reproduce.document(name.removeprefix("reproduce-")))
+    elif name in _ENERGY:
+        header, rows = _ENERGY[name](json.loads((RESULTS / "energy.json").read_text(encoding="utf-8")))
     else:
-        document = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+        document = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         header, rows = (plots_throughput if speed else training).table(document)
     rule = "|" + " --- |" * len(header)
     lines = [f"| {' | '.join(cell or '—' for cell in row)} |" for row in (header, *rows)]

@@ -19,7 +19,7 @@ FILE = "checkpoint.npz"
 
 def write_atomic(path: Path, content: bytes | memoryview) -> None:
     """Replace a file in one step; a crash leaves the old one."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch = _scratch(path)
     try:
         with scratch.open("wb") as file:
             file.write(content)
@@ -28,6 +28,30 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
         scratch.replace(path)
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _scratch(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Delete what processes that were killed in `write_atomic` left in a folder; nothing ever reads such a file."""
+    if os.name != "posix":  # elsewhere there is no asking whether a process lives
+        return
+    for scratch in folder.glob(".*.partial"):
+        number = scratch.stem.rpartition(".")[2]
+        if number.isdecimal() and not _alive(int(number)):
+            scratch.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)  # asks, and sends nothing
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 def save(path: Path, config_sha256: str, arrays: dict[str, NDArray[Any]], state: dict[str, Any]) -> None:
@@ -69,6 +93,19 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0]
 
 
+def make_file_writable(file: Path, option: str) -> None:
+    """Make sure, before long work, that a result can be written there: it is no folder, and its own folder will do.
+
+    Raises
+    ------
+    ConfigError
+        It cannot; the line names the option.
+    """
+    make_writable(file.parent, option)
+    if file.is_dir():
+        raise ConfigError(f"{option} {file}: is a folder; must be a file")
+
+
 def make_writable(folder: Path, option: str) -> None:
     """Create a folder if need be and make sure that it can be written.
 
@@ -79,7 +116,7 @@ def make_writable(folder: Path, option: str) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
+        probe = _scratch(folder / "probe")
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:

@@ -8,7 +8,7 @@ is one projection (as in Launay et al. 2020, arXiv 2006.12878), done digitally o
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -57,12 +57,25 @@ def ternarised(error: Array, threshold: float, magnitudes: Literal["one", "two"]
     return out
 
 
+NORMALISATIONS: dict[str, Callable[[int, int, int], float]] = {
+    "width": lambda n_in, width, widest: width**-0.5,
+    "principled": lambda n_in, width, widest: (width * n_in) ** -0.5,
+    "widest": lambda n_in, width, widest: widest**-0.5,
+    "unit": lambda n_in, width, widest: 1.0,
+}
+"""Standard deviation of the feedback's entries from n_in, the width of the layer and that of the widest layer.
+
+"width": the spread that the output weights have at initialisation, so that DFA and backpropagation start with deltas
+of one size, and one learning rate suits both. "principled": Launay, Poli & Krzakala 2019 (arXiv 1906.04554), code.
+"widest": Ren et al. 2025 (arXiv 2507.15603), code. "unit": standard normal entries, not normalised.
+"""
+
+
 class Feedback:
     """Fills a network's gradients from the output error, by the experiment's method.
 
-    The projector's entries have variance 1 / n_in; a feedback point of width w gets them times gain * sqrt(n_in / w),
-    so that its feedback matrix has the spread that the output weights have at initialisation (1 / sqrt w): DFA
-    and backpropagation then start with deltas of one size, and one learning rate suits both.
+    The projector's entries have variance 1 / n_in; a feedback point gets them times the factor that gives its feedback
+    matrix the spread gain * `NORMALISATIONS[feedback_normalisation]`.
     """
 
     def __init__(self, experiment: Experiment, network: Model) -> None:
@@ -72,7 +85,12 @@ class Feedback:
         self._ternary = self.method == "dfa-ternary" or (self.method == "odfa" and trainer.error_encoding == "ternary")
         self.widths: Sequence[int] = network.feedback_widths
         n_in = network.error_width
-        self._scales = [np.float32(trainer.feedback_gain * (n_in / width) ** 0.5) for width in self.widths]
+        self._shared = trainer.feedback_outputs == "shared"
+        spread = NORMALISATIONS[trainer.feedback_normalisation]
+        widest = max(self.widths, default=0)
+        self._scales = [
+            np.float32(trainer.feedback_gain * n_in**0.5 * spread(n_in, width, widest)) for width in self.widths
+        ]
         self.projector = self._load(experiment, n_in)
         self.projection_host_s = 0.0
         """Host time spent in `project`: the cost of simulating, never part of device_s."""
@@ -80,7 +98,7 @@ class Feedback:
     def _load(self, experiment: Experiment, n_in: int) -> Projector | None:
         if self.method in ("bp", "shallow"):
             return None
-        n_out = sum(self.widths)
+        n_out = max(self.widths) if self._shared else sum(self.widths)
         if self.method == "odfa":
             overrides = flattened(experiment.device_overrides)
             return load_device(experiment.device_name, n_in=n_in, n_out=n_out, seed=experiment.seed, **overrides)
@@ -105,6 +123,9 @@ class Feedback:
         self.projection_host_s += time.perf_counter() - start
         slices, at = [], 0
         for width, scale in zip(self.widths, self._scales, strict=True):
+            if self._shared:
+                slices.append(projected[:, :width] * scale)
+                continue
             part = projected[:, at : at + width]
             part *= scale
             slices.append(part)

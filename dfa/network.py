@@ -7,7 +7,7 @@ hands every hidden layer a projected error of its own, from wherever it came (a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -46,8 +46,9 @@ ACTIVATIONS = tuple(_ACTIVATIONS)
 class MLP:
     """Fully connected network with a linear output layer.
 
-    Initial weights are normal with standard deviation sqrt(2 / inputs) below a relu (He) and
-    sqrt(1 / inputs) below a tanh and at the output (LeCun); biases are zero.
+    Initial weights "scaled" are normal with standard deviation sqrt(2 / inputs) below a relu (He) and
+    sqrt(1 / inputs) below a tanh and at the output (LeCun); biases are zero. "pytorch": weights and biases uniform
+    within +-1 / sqrt(inputs), as the documentation of `torch.nn.Linear` has it.
 
     Parameters
     ----------
@@ -59,6 +60,8 @@ class MLP:
         "relu" or "tanh", on the hidden layers.
     dtype
         float32 or float64 of parameters, activations and gradients.
+    initial_weights
+        "scaled" or "pytorch", see above.
 
     Attributes
     ----------
@@ -78,6 +81,7 @@ class MLP:
         rng: np.random.Generator,
         activation: str = "relu",
         dtype: npt.DTypeLike = np.float32,
+        initial_weights: Literal["scaled", "pytorch"] = "scaled",
     ) -> None:
         if len(sizes) < 2 or min(sizes) < 1:
             raise ValueError(f"sizes = {list(sizes)}: must be at least two widths >= 1")
@@ -93,9 +97,14 @@ class MLP:
         self.b: list[Array] = []
         for layer, (inputs, outputs) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
             below_relu = activation == "relu" and layer < len(self.sizes) - 2
-            weights = rng.standard_normal((inputs, outputs)) * np.sqrt((2.0 if below_relu else 1.0) / inputs)
+            if initial_weights == "pytorch":
+                weights = rng.uniform(-1.0, 1.0, (inputs, outputs)) / np.sqrt(inputs)
+                biases = rng.uniform(-1.0, 1.0, outputs) / np.sqrt(inputs)
+            else:
+                weights = rng.standard_normal((inputs, outputs)) * np.sqrt((2.0 if below_relu else 1.0) / inputs)
+                biases = np.zeros(outputs)
             self.W.append(weights.astype(self.dtype))
-            self.b.append(np.zeros(outputs, self.dtype))
+            self.b.append(biases.astype(self.dtype))
         self.parameters = [array for pair in zip(self.W, self.b, strict=True) for array in pair]
         self.gradients = [np.zeros_like(parameter) for parameter in self.parameters]
         self._hidden_gradients_are_zero = True

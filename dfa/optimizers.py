@@ -205,3 +205,16 @@ def make_optimizer(
     if name not in OPTIMIZERS:
         raise ValueError(f"optimizer = {name!r}: must be one of {', '.join(OPTIMIZERS)}")
     return OPTIMIZERS[name](parameters, decayed=decayed, **settings)
+
+
+def clip_by_norm(gradients: Sequence[Array], limit: float) -> float:
+    """Scale all gradients by one factor so that their joint Euclidean norm is at most `limit`; returns the norm before.
+
+    Pascanu, Mikolov & Bengio 2013 (arXiv 1211.5063), Algorithm 1.
+    """
+    squares = (float(np.dot(flat, flat)) for flat in (gradient.reshape(-1) for gradient in gradients))
+    norm = math.sqrt(sum(squares))
+    if norm > limit:
+        for gradient in gradients:
+            gradient *= limit / norm
+    return norm

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from dfa.data import SOURCES, source_file
+from dfa.sources import SOURCES, source_file
 from opu_sim.errors import ConfigError
 
 _KEYS = ("x_data", "x_indices", "x_indptr", "x_shape", "y", "edges", "train_idx", "val_idx", "test_idx", "num_classes")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 from numpy.typing import NDArray
 
 from dfa.checkpoint import write_atomic
@@ -24,38 +26,66 @@ def save_png(figure: Figure, path: Path) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def history_figure(history: list[dict[str, float]], result: dict[str, Any], title: str) -> Figure:
-    """Loss, accuracy and alignment against epochs; the caption says what the device spent."""
+def history_figure(
+    history: list[dict[str, float]], alignments: list[list[float]], result: dict[str, Any], title: str
+) -> Figure:
+    """Loss, accuracy or perplexity, and alignment against epochs; the caption says what the device spent.
+
+    alignments: rows of the step and a cosine a segment; empty where they were measured once an epoch only.
+    """
     figure = Figure(figsize=(12, 4.2), layout="constrained")
-    loss, accuracy, alignment = figure.subplots(1, 3)
+    loss, quality, angle = figure.subplots(1, 3)
     epochs = [row["epoch"] for row in history]
+    test = result["metrics"]["test"]
 
-    def curve(axes: Axes, key: str, label: str, colour: str, scale: float = 1.0) -> None:
-        if key in history[0]:
-            axes.plot(epochs, [scale * row[key] for row in history], "o-", ms=3, color=colour, label=label)
+    def curve(axes: Axes, label: str, colour: str, values: list[float]) -> None:
+        axes.plot(epochs, values, "o-", ms=3, color=colour, label=label)
 
-    curve(loss, "train_loss", "training", _BLUE)
-    curve(loss, "validation_loss", "validation", _ORANGE)
-    loss.set(title="Loss", xlabel="epoch", yscale="log")
-    curve(accuracy, "train_accuracy", "training", _BLUE, 100.0)
-    curve(accuracy, "validation_accuracy", "validation", _ORANGE, 100.0)
-    epoch = f"epoch {result['selected_epoch']}" if "selected_epoch" in result else "last epoch"
-    test = 100.0 * result["metrics"]["test"]["accuracy"]
-    accuracy.axhline(test, color=_GREY, ls="--", lw=1, label=f"test, {epoch}: {test:.1f} %")
-    accuracy.set(title="Accuracy [%]", xlabel="epoch")
-    layers = [key for key in history[0] if key.startswith("alignment_")]
-    for layer, key in enumerate(layers):
-        shade = 0.25 + 0.6 * layer / max(len(layers) - 1, 1)
-        values = [row[key] for row in history]
-        alignment.plot(epochs, values, "o-", ms=3, color=_BLUE, alpha=shade, label=f"hidden layer {layer + 1}")
-    alignment.axhline(0.0, color=_GREY, lw=0.8)
-    alignment.set(title="Cosine of update to backpropagation", xlabel="epoch", ylim=(-0.1, 1.05))
-    for axes in (loss, accuracy, alignment):
+    curve(loss, "training", _BLUE, [row["train_loss"] for row in history])
+    if "validation_loss" in history[0]:
+        curve(loss, "validation", _ORANGE, [row["validation_loss"] for row in history])
+    language = "perplexity" in test
+    loss.set(title="Loss [nat a token]" if language else "Loss", xlabel="epoch", yscale="linear" if language else "log")
+    chosen = f"epoch {result['selected_epoch']}" if "selected_epoch" in result else "last epoch"
+    if language:
+        curve(quality, "training, as it went", _BLUE, [math.exp(row["train_loss"]) for row in history])
+        if "validation_perplexity" in history[0]:
+            curve(quality, "validation", _ORANGE, [row["validation_perplexity"] for row in history])
+        quality.axhline(
+            test["perplexity"], color=_GREY, ls="--", lw=1, label=f"test, {chosen}: {test['perplexity']:.2f}"
+        )
+        quality.set(title="Perplexity", xlabel="epoch", yscale="log")
+        quality.yaxis.set_major_formatter(ScalarFormatter())
+        quality.yaxis.set_minor_formatter(ScalarFormatter())
+    else:
+        curve(quality, "training", _BLUE, [100.0 * row["train_accuracy"] for row in history])
+        if "validation_accuracy" in history[0]:
+            curve(quality, "validation", _ORANGE, [100.0 * row["validation_accuracy"] for row in history])
+        percent = 100.0 * test["accuracy"]
+        quality.axhline(percent, color=_GREY, ls="--", lw=1, label=f"test, {chosen}: {percent:.1f} %")
+        quality.set(title="Accuracy [%]", xlabel="epoch")
+    model = result["experiment"]["model"]
+    segment = "hidden layer" if "hidden" in model else "block" if model["injection"] == "macro" else "point"
+    _draw_alignment(angle, history, alignments, segment)
+    for axes in (loss, quality, angle):
         axes.grid(alpha=0.25)
         axes.legend(frameon=False)
         axes.xaxis.get_major_locator().set_params(integer=True)
     figure.suptitle(f"{title}\n{_spent(result)}", fontsize=11)
     return figure
+
+
+def _draw_alignment(axes: Axes, history: list[dict[str, float]], alignments: list[list[float]], name: str) -> None:
+    keys = [key for key in history[0] if key.startswith("alignment_")]
+    at = [row[0] for row in alignments] or [row["epoch"] for row in history]
+    for segment, key in enumerate(keys):
+        values = [row[segment + 1] for row in alignments] or [row[key] for row in history]
+        shade = 0.25 + 0.6 * segment / max(len(keys) - 1, 1)
+        axes.plot(
+            at, values, "-" if alignments else "o-", ms=3, color=_BLUE, alpha=shade, label=f"{name} {segment + 1}"
+        )
+    axes.axhline(0.0, color=_GREY, lw=0.8)
+    axes.set(title="Cosine of update to backpropagation", xlabel="step" if alignments else "epoch", ylim=(-0.1, 1.05))
 
 
 def _spent(result: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dfa import checkpoint, provenance
-from dfa.checkpoint import make_writable, write_atomic
+from dfa.checkpoint import make_writable, remove_partial_files, write_atomic
 from dfa.config import Experiment
 from dfa.plots import camera_frame_figure, history_figure, save_png
 from dfa.trainer import Trainer
@@ -74,6 +74,7 @@ def train(
     # Data and device are checked before the folder is made: a refused run leaves nothing.
     trainer = Trainer(experiment, folder / checkpoint.FILE, on_step, should_stop)
     make_writable(folder, "--out")
+    remove_partial_files(folder)
     with trainer:
         if resume:
             trainer.resume()
@@ -113,9 +114,13 @@ def _write(folder: Path, trainer: Trainer, result: dict[str, Any]) -> None:
     writer.writeheader()
     writer.writerows(history)
     write_atomic(folder / "history.csv", text.getvalue().encode())
+    if alignments := trainer.progress.alignments:
+        header = ",".join(["step", *(f"alignment_{segment}" for segment in range(1, len(alignments[0])))])
+        lines = [header, *(",".join(map(str, row)) for row in alignments)]
+        write_atomic(folder / "alignment.csv", ("\n".join(lines) + "\n").encode())
     write_atomic(folder / "result.json", (json.dumps(result, indent=2) + "\n").encode())
     title = f"{trainer.experiment.name}, {trainer.experiment.method}, seed {trainer.experiment.seed}"
-    save_png(history_figure(history, result, title), folder / "history.png")
+    save_png(history_figure(history, alignments, result, title), folder / "history.png")
     if isinstance(trainer.feedback.projector, Opu):
         opu = trainer.feedback.projector
         pattern = (np.arange(opu.n_in) % 2 == 0).astype(np.uint8)

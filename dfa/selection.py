@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,19 +14,19 @@ from dfa.model import Model
 
 
 class BestWeights:
-    """Weights of the first epoch that reached the highest validation accuracy."""
+    """Weights of the first epoch that reached the highest validation score (`Task.score`)."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._weights = [parameter.copy() for parameter in model.parameters]
         self.epoch = 0
         """Number of that epoch, from 1; 0 before the first."""
-        self.accuracy = -1.0
+        self.score = -math.inf
 
-    def update(self, epoch: int, accuracy: float) -> None:
+    def update(self, epoch: int, score: float) -> None:
         """Take the model's present weights if this epoch is better than all before."""
-        if accuracy > self.accuracy:
-            self.epoch, self.accuracy = epoch, accuracy
+        if score > self.score:
+            self.epoch, self.score = epoch, score
             for kept, parameter in zip(self._weights, self._model.parameters, strict=True):
                 kept[...] = parameter
 
@@ -44,12 +45,12 @@ class BestWeights:
             parameter[...] = value
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """For a checkpoint, with `epoch` and `accuracy` among them."""
+        """For a checkpoint, with `epoch` and `score` among them."""
         weights = {f"best_{i}": weight for i, weight in enumerate(self._weights)}
-        return {**weights, "best_epoch": np.array(self.epoch), "best_accuracy": np.array(self.accuracy)}
+        return {**weights, "best_epoch": np.array(self.epoch), "best_score": np.array(self.score)}
 
     def restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take over what `arrays` returned."""
-        self.epoch, self.accuracy = int(arrays["best_epoch"]), float(arrays["best_accuracy"])
+        self.epoch, self.score = int(arrays["best_epoch"]), float(arrays["best_score"])
         for i, weight in enumerate(self._weights):
             weight[...] = arrays[f"best_{i}"]

@@ -1,7 +1,7 @@
 """Text for language models: the characters of tinyshakespeare, the words of WikiText-2, as integers in three parts.
 
-Files are where `dfa.data` looks for them: below `OPU_DATA_DIR` where it is set, else in the cache. Text has no header
-that could tell a truncated file from a whole one, so its SHA-256 is compared with the one of the published file.
+Files are where `dfa.sources` looks for them. Text has no header that could tell a truncated file from a whole one, so
+its SHA-256 is compared with the one of the published file.
 """
 
 from __future__ import annotations
@@ -11,39 +11,18 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from dfa.data import Source, source_file
+from dfa.sources import SOURCES, Source, source_file
 from opu_sim.errors import ConfigError
 
 Tokens = NDArray[np.int32]
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
-
-TEXT_SOURCES: dict[str, Source] = {
-    "tinyshakespeare": Source(
-        name="tinyshakespeare",
-        description="1,115,394 characters of Shakespeare's plays, 65 distinct",
-        licence="public domain",
-        urls=("https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/",),
-        files={"input.txt": "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"},
-        classes=65,
-    ),
-    "wikitext-2": Source(
-        name="wikitext-2",
-        description="2,551,843 words of Wikipedia articles, 33,278 distinct",
-        licence="CC BY-SA 3.0",
-        files={
-            "wiki.train.tokens": "9e9fa1ad55b1c2c95b08e37dd8e653f638fac2c6de904b79e813611eefbc985f",
-            "wiki.valid.tokens": "f0737ed31fc1329026e95cb8b98e19c2a182c39c240ab909dc31abf2f8af58e8",
-            "wiki.test.tokens": "d790b833ef8cf03a90db7bf1271b7520b83c45ce07ba3c1a9699df81e239eca0",
-        },
-        classes=33278,
-    ),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +42,8 @@ def load_text(name: str, *, vocabulary: int | None = None) -> Corpus:
     Parameters
     ----------
     name
-        "tinyshakespeare": characters, see `characters`. "wikitext-2": words, see `words`.
+        "tinyshakespeare": characters, see `characters`. "wikitext-2": words, see `words`. A path that ends in ".txt":
+        the characters of any text in UTF-8.
     vocabulary
         Number of words to keep; None keeps all. Perplexities over another vocabulary cannot be compared.
 
@@ -72,14 +52,19 @@ def load_text(name: str, *, vocabulary: int | None = None) -> Corpus:
     ConfigError
         Unknown name, a file that is missing or not the published one, or a vocabulary that cannot be had.
     """
-    if name not in TEXT_SOURCES:
-        raise ConfigError(f"{name!r}: no such text; there are {', '.join(TEXT_SOURCES)}")
-    source = TEXT_SOURCES[name]
+    if name.endswith(".txt"):
+        if vocabulary is not None:
+            raise ConfigError(f"data.vocabulary = {vocabulary}: must be left out for {name}")
+        return characters(name, _decoded(Path(name)))
+    texts = [source.name for source in SOURCES.values() if source.kind == "text"]
+    if name not in texts:
+        raise ConfigError(f"{name!r}: no such text; there are {', '.join(texts)}; or give the path of a .txt file")
+    source = SOURCES[name]
     if vocabulary is not None and (name == "tinyshakespeare" or not 2 <= vocabulary <= source.classes):
-        allowed = f"2 to {source.classes}" if name == "wikitext-2" else "left out: it has all of its 65 characters"
-        raise ConfigError(f"vocabulary = {vocabulary}: must be {allowed} for {name}")
-    texts = [_read(source, file) for file in source.files]
-    return characters(name, texts[0]) if name == "tinyshakespeare" else words(name, texts, vocabulary)
+        allowed = f"2 to {source.classes}" if name == "wikitext-2" else "left out"
+        raise ConfigError(f"data.vocabulary = {vocabulary}: must be {allowed} for {name}")
+    contents = [_read(source, file) for file in source.files]
+    return characters(name, contents[0]) if name == "tinyshakespeare" else words(name, contents, vocabulary)
 
 
 def characters(name: str, text: str) -> Corpus:
@@ -143,3 +128,12 @@ def _read(source: Source, file: str) -> str:
             "truncated or changed"
         )
     return data.decode()
+
+
+def _decoded(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: byte {error.start} is not UTF-8; must be a text in UTF-8") from None

@@ -16,14 +16,13 @@ from numpy.typing import NDArray
 
 from dfa import checkpoint
 from dfa.config import Experiment
-from dfa.data import Dataset
 from dfa.feedback import Feedback, alignment
 from dfa.interruption import Interrupted
 from dfa.losses import LOSSES
-from dfa.optimizers import Optimizer, make_optimizer
-from dfa.planetoid import Graph
+from dfa.optimizers import Optimizer, clip_by_norm, make_optimizer
+from dfa.schedule import Schedule
 from dfa.selection import BestWeights
-from dfa.task import make_task
+from dfa.task import Data, make_task
 from opu_sim.errors import ConfigError
 
 
@@ -39,6 +38,8 @@ class Progress:
     host_s: float = 0.0
     projection_host_s: float = 0.0
     alignment: list[float] = field(default_factory=list)
+    alignments: list[list[float]] = field(default_factory=list)
+    """Step, counted from 1 over the run, and the cosine of each segment; see `trainer.alignment_every`."""
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -52,7 +53,7 @@ class Trainer:
         Written after each epoch and on interruption.
     on_step : called after each batch with (epoch, step, steps)
     should_stop : asked after each batch; True saves and raises `Interrupted`
-    data : Dataset, Graph or None
+    data : Dataset, Graph, Corpus or None
         The experiment's data, where it is at hand already.
     """
 
@@ -62,13 +63,14 @@ class Trainer:
         checkpoint_path: Path | None = None,
         on_step: Callable[[int, int, int], None] | None = None,
         should_stop: Callable[[], bool] | None = None,
-        data: Dataset | Graph | None = None,
+        data: Data | None = None,
     ) -> None:
         self.experiment = experiment
         self.task = make_task(experiment, data)
         self.network = self.task.make_model()
         self.feedback = Feedback(experiment, self.network)
         self.optimizer = self._make_optimizer()
+        self.schedule = Schedule(experiment.trainer)
         self.loss = LOSSES[experiment.trainer.loss]
         self.progress = Progress()
         self.best = BestWeights(self.network) if experiment.trainer.selection == "best-validation" else None
@@ -135,17 +137,30 @@ class Trainer:
         network.step = progress.epoch * self.steps + progress.step
         with np.errstate(over="ignore", invalid="ignore"):  # a loss that overflows is refused below, in one line
             logits = network.forward(inputs)
-            loss, error = self.loss(logits, labels)
+            progress.correct += int(np.count_nonzero(logits.argmax(axis=1) == labels))
+            # The error takes the place of the logits, which for a language model are the largest array of all.
+            loss, error = self.loss(logits, labels, out=logits)
         self._refuse_divergence(loss)
-        progress.correct += int(np.count_nonzero(logits.argmax(axis=1) == labels))
         self.feedback.backward(network, error)
-        if progress.step == self.task.last_full_step:
-            # The angle of the very update that is about to be applied.
-            progress.alignment = alignment(network, error)
+        self._align(error)
+        if self.experiment.trainer.clip_norm:
+            clip_by_norm(network.gradients, self.experiment.trainer.clip_norm)
         trainable = network.output_layer_only if self.feedback.method == "shallow" else None
+        self.optimizer.learning_rate = self.schedule.rate(network.step)
         self.optimizer.step(network.gradients, trainable)
         progress.loss_sum += loss * len(labels)
         progress.seen += len(labels)
+
+    def _align(self, error: NDArray[Any]) -> None:
+        """The angle of the very update that is about to be applied, where it is due."""
+        progress, every = self.progress, self.experiment.trainer.alignment_every
+        due = bool(every) and self.network.step % every == 0
+        if due or progress.step == self.task.last_full_step:
+            cosines = alignment(self.network, error)
+            if due:
+                progress.alignments.append([self.network.step + 1, *cosines])
+            if progress.step == self.task.last_full_step:
+                progress.alignment = cosines
 
     def _close_epoch(self) -> None:
         progress = self.progress
@@ -157,8 +172,9 @@ class Trainer:
         if "validation" in self.task.parts:
             measured = self.evaluate("validation")
             row |= {f"validation_{name}": value for name, value in measured.items()}
+            self.schedule.close_epoch(measured["loss"])
             if self.best is not None:
-                self.best.update(progress.epoch + 1, measured["accuracy"])
+                self.best.update(progress.epoch + 1, self.task.score(measured))
         row |= {f"alignment_{layer + 1}": value for layer, value in enumerate(progress.alignment)}
         row |= {"host_s": progress.host_s, "device_s": self._device_s()}
         progress.history.append(row)
@@ -198,7 +214,7 @@ class Trainer:
         if self.best is not None:
             arrays |= self.best.arrays()
         self.progress.projection_host_s = self.feedback.projection_host_s
-        state: dict[str, Any] = {"progress": vars(self.progress)}
+        state: dict[str, Any] = {"progress": vars(self.progress), "schedule": self.schedule.state()}
         if self.feedback.projector is not None:
             state["device"] = self.feedback.projector.state()
         checkpoint.save(self.checkpoint_path, self.experiment.sha256, arrays, state)
@@ -227,6 +243,7 @@ class Trainer:
         if self.best is not None:
             self.best.restore(arrays)
         self.progress = Progress(**state["progress"])
+        self.schedule.restore(state["schedule"])
         self.feedback.projection_host_s = self.progress.projection_host_s
         if self.feedback.projector is not None:
             self.feedback.projector.restore(state["device"])

@@ -4,7 +4,7 @@
 - `laser`, `dmd/`, `medium/`, `signal_arm`: light, binary patterns, transmission matrix; all three together
 - `speckle`, `imaging`, `camera/`: grains on pixels, where the outputs lie, photons to counts
 - `recovery/`: linear projections from intensities, by anchors or by a reference beam
-- `power`: the frame's clock, watts, the ledger
+- `power`, `estimate`: the frame's clock, watts, the ledger; what a workload would cost, unsimulated
 - `microring/`: the other photonic route, a silicon weight bank: rings, receivers, clock
 - `exposure`, `reference_arm`, `mirrors`, `grabber`: levels of light, a steady reference, and what goes wrong
 - `projector`, `opu`, `device`: what all devices share; what `project` does, step by step; `load_device`

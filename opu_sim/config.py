@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Tag, ValidationError
 
 from opu_sim.errors import ConfigError
 
@@ -27,6 +28,9 @@ class Section(BaseModel):
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+
+TAG = "kind:"
+"""Begins the tag of each choice of a union of sections: no key looks like that, so that messages can leave it out."""
 
 
 def refused(message: str) -> ConfigError:
@@ -141,8 +145,15 @@ def _join(table: Table, other: Mapping[str, Any], prefix: str) -> None:
             table[key] = value
 
 
-def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> SectionT:
+def validated(
+    model: type[SectionT], table: Mapping[str, Any], where: str, set_by: Mapping[str, str] | None = None
+) -> SectionT:
     """Build the model from a table.
+
+    Parameters
+    ----------
+    where : file of the table, for messages
+    set_by : as for `at_fault`
 
     Raises
     ------
@@ -152,15 +163,28 @@ def validated(model: type[SectionT], table: Mapping[str, Any], where: str) -> Se
     try:
         return model.model_validate(dict(table))
     except ValidationError as error:
-        raise refused(f"{where}: {_one_line(model, error)}") from None
+        raise at_fault(_one_line(model, error), where, set_by) from None
+
+
+def at_fault(line: str, where: str, set_by: Mapping[str, str] | None = None) -> ConfigError:
+    """ConfigError for a line that begins with a key: put down to what set the key, or else to the file `where`.
+
+    set_by: keys that the file did not set, and how a line on each begins, such as {"camera.adc_bits": "--set "}.
+    """
+    key = re.split("[ :]", line, maxsplit=1)[0]
+    for other, begin in (set_by or {}).items():
+        if f"{key}.".startswith(f"{other}.") or other.startswith(f"{key}."):
+            return refused(begin + line)
+    return refused(f"{where}: {line}")
 
 
 def _one_line(model: type[BaseModel], error: ValidationError) -> str:
-    # An unknown key is reported before the "missing" that a misspelling causes beside it.
-    problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    # A wrong kind is reported before the keys that are unknown because of it, and an unknown key before the "missing"
+    # that a misspelling causes beside it.
+    problems = sorted(error.errors(), key=lambda p: (p["loc"][-1:] != ("kind",), p["type"] != "extra_forbidden"))
     problem = problems[0]
     location = [part for part in problem["loc"] if not str(part).startswith("function-")]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(str(part) for part in location if not str(part).startswith(TAG))
     if problem["type"] == "extra_forbidden":
         known = sorted(getattr(_type_at(model, location[:-1])[0], "model_fields", ()))
         # A strict cutoff: no hint is better than `name` for `camera`.
@@ -190,9 +214,11 @@ def _type_at(model: type[BaseModel], location: list[Any]) -> tuple[Any, list[Any
             kind, rules = field.annotation, list(field.metadata)
         elif get_origin(kind) is list:
             kind, rules = get_args(kind)[0], []
+        elif str(part).startswith(TAG) and get_origin(kind) in (Union, UnionType):
+            kind = next(choice for choice in get_args(kind) if Tag(part) in get_args(choice))
         else:
             return None, []
-        if get_origin(kind) in (Union, UnionType):
+        if get_origin(kind) in (Union, UnionType) and NoneType in get_args(kind):
             kind = next(choice for choice in get_args(kind) if choice is not NoneType)
         if get_origin(kind) is Annotated:
             kind, *extras = get_args(kind)
@@ -228,7 +254,7 @@ def _allowed(model: type[BaseModel], location: list[Any]) -> str:
     return f"must be {wanted}" if wanted else ""
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
+def parse_assignment(text: str, option: str = "--set", example: str = "trainer.epochs=5") -> tuple[str, Any]:
     """`KEY=VALUE` of a command line; VALUE is TOML (1e-3, true, [64, 64]) or else a bare word.
 
     Raises
@@ -238,15 +264,15 @@ def parse_assignment(text: str) -> tuple[str, Any]:
     """
     key, _, value = (part.strip() for part in text.partition("="))
     if not key or not value:
-        raise refused(f"--set {shown(text)}: must be KEY=VALUE, for example trainer.epochs=5")
+        raise refused(f"{option} {shown(text)}: must be KEY=VALUE, for example {example}")
     # Text after a line break would be parsed as further TOML, and be lost.
     if len(text.strip().splitlines()) > 1:
-        raise refused(f"--set {shown(text)}: must be one line")
+        raise refused(f"{option} {shown(text)}: must be one line")
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         return key, value
     except ValueError as error:
-        raise refused(f"--set {key}: {error}") from None
+        raise refused(f"{option} {key}: {error}") from None
     except RecursionError:
-        raise refused(f"--set {key}: nested too deeply") from None
+        raise refused(f"{option} {key}: nested too deeply") from None

@@ -175,7 +175,10 @@ class SpeckleImager:
         return out
 
     def picture(self, pattern: NDArray[np.uint8], frame: int) -> Counts:
-        """Every pixel of a square patch [row, column] around the first outputs, for one pattern [1, input]."""
+        """Every pixel of a patch [row, column] around the first outputs, for one pattern [1, input].
+
+        A square that fits on the sensor, of at most 32 outputs a side.
+        """
         arm, spacing = self.arm, self.grid.spacing
         side = min(math.isqrt(self.n_out), 32)
         re, im = (
@@ -183,7 +186,7 @@ class SpeckleImager:
             for part, off in zip(arm.fields(pattern), arm.off_field, strict=True)
         )
         modes = (re + 1j * im).astype(np.complex64).reshape(side, side)
-        field = interpolated(modes, spacing)
+        field = interpolated(modes, spacing)[: self.camera.card.rows, : self.camera.card.columns]
         photons = arm.photons_per_intensity * (field.real**2 + field.imag**2)
         counts: Counts = self.camera.expose(photons[None], arm.exposure_s, frame)[0]
         return counts

@@ -19,7 +19,7 @@ from opu_sim.exposure import PROBED, exposure_s, is_automatic, settled
 from opu_sim.grabber import FrameGrabber
 from opu_sim.imaging import SpeckleImager
 from opu_sim.output_grid import OutputGrid
-from opu_sim.power import FrameClock, PowerBudget, summary, teraops_peak
+from opu_sim.power import FrameClock, PowerBudget, teraops_peak
 from opu_sim.projector import Device
 from opu_sim.recovery import (
     AnchorRecovery,
@@ -333,7 +333,7 @@ class Opu(Device):
 
     def report(self) -> dict[str, Any]:
         """The `device` table of result.json."""
-        return summary(self.name, self.ledger, teraops_peak(self.card)) | {"medium": self.arm.medium.kind}
+        return self._summary(teraops_peak(self.card)) | {"medium": self.arm.medium.kind}
 
 
 def _with_exposure(card: OpuCard, n_in: int, seed: int) -> tuple[OpuCard, int]:

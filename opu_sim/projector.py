@@ -100,7 +100,11 @@ class Device:
 
     def report(self) -> dict[str, Any]:
         """The `device` table of result.json."""
-        return summary(self.name, self.ledger, 0.0)
+        return self._summary(0.0)
+
+    def _summary(self, peak: float) -> dict[str, Any]:
+        size = {"n_in": self.n_in, "n_out": self.n_out, "passes": self.ledger.passes}
+        return summary(self.name, self.ledger, peak) | size
 
     def state(self) -> dict[str, Any]:
         """JSON-ready state: the ledger, whose frame count also numbers the noise."""

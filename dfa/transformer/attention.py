@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dfa.parallel import for_each
 from dfa.transformer.buffers import Buffers
 from dfa.transformer.layer_norm import LayerNorm
-from dfa.transformer.parallel import for_each
 
 Array = npt.NDArray[np.floating[Any]]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dfa.parallel import for_each
 from dfa.transformer.buffers import Buffers
-from dfa.transformer.parallel import for_each
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -80,3 +80,18 @@ class LayerNorm:
         for_each(pieces, differentiate)
         np.sum(sums[0], axis=0, out=gain_gradient)
         np.sum(sums[1], axis=0, out=shift_gradient)
+
+    def carried(self, incoming: Array, kept: Buffers, out: Array) -> Array:
+        """dL/dx [rows, width] for incoming = dL/dx_hat, without gain and with no gradient filled; written to `out`."""
+        unit, inverse_std = kept("unit", *incoming.shape), kept("inverse_std", len(incoming), 1)
+
+        def carry(n: int) -> None:
+            piece = slice(n * ROWS, (n + 1) * ROWS)
+            d, u, dx = incoming[piece], unit[piece], out[piece]
+            along = np.einsum("rw,rw->r", d, u)[:, None] * self._average[0]
+            np.subtract(d, (d @ self._average)[:, None], out=dx)
+            dx -= u * along
+            dx *= inverse_std[piece]
+
+        for_each(-(-len(incoming) // ROWS), carry)
+        return out

@@ -4,6 +4,11 @@ Pre-norm blocks on one residual stream, learned positions, a last LayerNorm, a v
 enters follows Launay, Poli, Boniface & Krzakala 2020 (arXiv 2006.12878): the projected error stands for dL/d of the
 stream after a block ("macro"), or at three points a block ("micro"), and from one point down to the one below the
 gradient is exact. The error that is projected is taken below the vocabulary projection, at one of two points.
+
+Their blocks end in a LayerNorm, and feedback enters after it. Here it therefore stands for dL/d of the normalised
+stream, x_hat of the LayerNorm that reads it, and is carried back through x_hat(x). What reaches the stream is then
+orthogonal to it, as the exact gradient of a model that ends in a LayerNorm nearly is. Feedback straight on the stream
+is not: it makes the stream grow, and the gradients, which go as one over its size, vanish.
 """
 
 from __future__ import annotations
@@ -23,7 +28,8 @@ from dfa.transformer.layer_norm import LayerNorm
 Array = npt.NDArray[np.floating[Any]]
 
 INJECTIONS = ("macro", "micro")
-ERROR_POINTS = ("stream", "head")
+ERROR_POINTS = ("head", "stream")
+FEEDBACK_POINTS = ("normed", "stream")
 
 
 class Transformer:
@@ -48,9 +54,11 @@ class Transformer:
         "macro": feedback at each block's output, `width` wide. "micro": after the attention's residual sum, after the
         feed-forward activation (`hidden` wide), and at the block's output.
     error_point
-        What is projected. "stream": dL/d of the last block's output, which is what backpropagation hands to that
-        block; its rows sum to zero, as those of a softmax's error do. "head": dL/d of what enters the vocabulary
-        projection, one step later, above the last LayerNorm.
+        What is projected. "head": dL/d of what enters the vocabulary projection. "stream": dL/d of the last block's
+        output, one step below, which is what backpropagation hands to that block; its rows sum to zero, as those of a
+        softmax's error do, and shrink as the stream grows.
+    feedback_point
+        What feedback on the stream stands for. "normed": dL/d of the normalised stream. "stream": dL/d of the stream.
     dtype
         float32 or float64 of parameters, activations and gradients.
 
@@ -78,7 +86,8 @@ class Transformer:
         activation: str = "gelu",
         tied: bool = False,
         injection: str = "macro",
-        error_point: str = "stream",
+        error_point: str = "head",
+        feedback_point: str = "normed",
         dtype: npt.DTypeLike = np.float32,
     ) -> None:
         self.vocabulary, self.context, self.width, self.heads = vocabulary, context, width, heads
@@ -90,13 +99,18 @@ class Transformer:
             raise ValueError(f"hidden = {self.hidden}: must be >= 1")
         if heads < 1 or width % heads:
             raise ValueError(f"heads = {heads}: must divide width = {width}")
-        for name, choice, choices in (("injection", injection, INJECTIONS), ("error_point", error_point, ERROR_POINTS)):
+        for name, choice, choices in (
+            ("injection", injection, INJECTIONS),
+            ("error_point", error_point, ERROR_POINTS),
+            ("feedback_point", feedback_point, FEEDBACK_POINTS),
+        ):
             if choice not in choices:
                 raise ValueError(f"{name} = {choice!r}: must be one of {', '.join(choices)}")
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.float32, np.float64):
             raise ValueError(f"dtype = {self.dtype}: must be float32 or float64")
         self.activation, self.tied, self.injection, self.error_point = activation, tied, injection, error_point
+        self.feedback_point = feedback_point
         self.embedding = Embedding(vocabulary, context, width, rng, self.dtype)
         gain = (2 * blocks) ** -0.5
         self.blocks = [
@@ -259,11 +273,19 @@ class Transformer:
         bottom = self._scratch("gradient", self._tokens.size, self.width)
         for n in reversed(range(len(self.blocks))):
             if self.injection == "macro":
-                bottom[...] = feedback[n]
+                self._into_stream(feedback[n], 2 * n + 2, bottom)
                 self._block_backward(n, bottom, into=bottom if n == 0 else None)
             else:
                 self._micro_backward(n, feedback[3 * n : 3 * n + 3], into=bottom if n == 0 else None)
         self._embedding_backward(bottom)
+
+    def _into_stream(self, feedback: Array, layer: int, out: Array) -> Array:
+        """Write dL/d of the stream that LayerNorm number `layer` reads, the last one being the head's, to `out`."""
+        if self.feedback_point == "stream":
+            out[...] = feedback
+            return out
+        norms = [*(part.norm for block in self.blocks for part in block), self.norm]
+        return norms[layer].carried(feedback, self._kept[layer], out)
 
     def _block_backward(self, n: int, stream: Array, into: Array | None) -> None:
         """Exact gradients of block n, `stream` going from dL/d of its output to that of its input.
@@ -277,8 +299,11 @@ class Transformer:
     def _micro_backward(self, n: int, feedback: Sequence[Array], into: Array | None) -> None:
         """Gradients of block n from the feedback at its three points; dL/d of its input goes to `into`."""
         attention, feed_forward = self.blocks[n]
+        on_stream = self._scratch("feedback", self._tokens.size, self.width)
         attended, hidden, output = feedback
+        output = self._into_stream(output, 2 * n + 2, on_stream)
         feed_forward.backward(output, self._kept[2 * n + 1], self._scratch, into=None, hidden_error=hidden)
+        attended = self._into_stream(attended, 2 * n + 1, on_stream)
         if into is not None:
             into[...] = attended
         attention.backward(attended, self._shape, self._kept[2 * n], self._scratch, into=into)

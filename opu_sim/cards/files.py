@@ -11,18 +11,20 @@ import numpy as np
 from opu_sim.cards.camera import CameraCard, CameraFile
 from opu_sim.cards.device import DeviceCard, IdealCard, OpuCard
 from opu_sim.cards.microring import MicroringCard
-from opu_sim.config import Table, find_toml, merged, nested, read_toml, refused, shipped_names, shown, validated
+from opu_sim.config import Table, at_fault, find_toml, merged, nested, read_toml, shipped_names, shown, validated
 from opu_sim.errors import ConfigError
 
 _KINDS: dict[str, type[DeviceCard]] = {"opu": OpuCard, "microring": MicroringCard, "ideal": IdealCard}
 
 
-def load_card(name: str | Path, overrides: Mapping[str, Any] | None = None) -> DeviceCard:
+def load_card(
+    name: str | Path, overrides: Mapping[str, Any] | None = None, set_by: Mapping[str, str] | None = None
+) -> DeviceCard:
     """Card of a shipped device or of a TOML file, with dotted overrides such as {"camera.adc_bits": 6}.
 
     `camera.model` is the name of a shipped camera or the path of a camera's TOML file; a relative path is
     looked for in the folder of the device's file, then in the working directory. What else `[camera]` states
-    is laid over that file.
+    is laid over that file. `set_by` says what set the overrides, for messages; see `opu_sim.config.at_fault`.
 
     Raises
     ------
@@ -35,22 +37,22 @@ def load_card(name: str | Path, overrides: Mapping[str, Any] | None = None) -> D
     table = merged(read_toml(path), nested(plain))
     camera, sources = table.get("camera"), table.get("sources", {})
     if isinstance(camera, Mapping) and isinstance(camera.get("model"), str):
-        base, base_sources = _camera_table(_camera_path(camera["model"], path))
+        base, base_sources = _camera_table(_camera_path(camera["model"], path, set_by))
         table["camera"] = merged(base, camera)
         if isinstance(sources, Mapping):
             table["sources"] = merged({"camera": base_sources}, sources)
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in _KINDS:
-        raise refused(f"{path}: kind = {shown(kind)}: must be one of {', '.join(map(repr, _KINDS))}")
-    return validated(_KINDS[kind], table, str(path))
+        raise at_fault(f"kind = {shown(kind)}: must be one of {', '.join(map(repr, _KINDS))}", str(path), set_by)
+    return validated(_KINDS[kind], table, str(path), set_by)
 
 
-def _camera_path(model: str, device: Path) -> Path:
+def _camera_path(model: str, device: Path, set_by: Mapping[str, str] | None) -> Path:
     try:
         return find_toml("cameras", model, beside=device.parent)
     except ConfigError as error:
         reason = str(error).removeprefix(f"{model!r}: ")
-        raise refused(f"{device}: camera.model = {shown(model)}: {reason}") from None
+        raise at_fault(f"camera.model = {shown(model)}: {reason}", str(device), set_by) from None
 
 
 def _camera_table(path: Path) -> tuple[Table, Table]:

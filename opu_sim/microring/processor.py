@@ -18,7 +18,6 @@ from opu_sim.medium.transmission import refuse_what_does_not_fit
 from opu_sim.microring.bank import CalibratedWeights, WeightBank
 from opu_sim.microring.clock import BankClock, BankPower, bank_teraops_peak, charge
 from opu_sim.microring.receiver import Receiver
-from opu_sim.power import summary
 from opu_sim.projector import Device
 from opu_sim.rng import stream_key
 
@@ -286,5 +285,5 @@ class MicroringBank(Device):
 
     def report(self) -> dict[str, Any]:
         """The `device` table of result.json."""
-        table = summary(self.name, self.ledger, bank_teraops_peak(self.card))
+        table = self._summary(bank_teraops_peak(self.card))
         return table | {"medium": "microrings", "fidelity": self.card.fidelity}

@@ -49,6 +49,7 @@ def test_version(opu: Opu) -> None:
         ["device", "check"],
         ["data", "fetch"],
         ["bench", "throughput"],
+        ["bench", "energy"],
         ["bench", "training"],
         ["bench", "tradeoffs"],
     ],
@@ -87,7 +88,7 @@ def test_help_states_the_exit_statuses(opu: Opu) -> None:
         ([], ["train", "reproduce", "report", "device", "data", "bench"]),
         (["device"], ["list", "show", "check"]),
         (["data"], ["list", "fetch"]),
-        (["bench"], ["throughput", "training", "tradeoffs"]),
+        (["bench"], ["throughput", "energy", "training", "tradeoffs"]),
     ],
 )
 def test_help_lists_the_commands(group: list[str], commands: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,21 +34,27 @@ def edited(path: Path, to: Path, *changes: tuple[str, str]) -> Path:
         (["train", "--device", "nosuch.toml"], "nosuch.toml: no such file"),
         (["train", "nosuch"], "'nosuch': no such experiment; shipped are citeseer-gcn, cora-gcn, digits-mlp, "),
         (["train", "--method", "adam"], "--method 'adam': must be one of bp, dfa, dfa-ternary, odfa, shallow"),
-        (["train", "--set", "trainer.epoch=3"], "trainer.epoch: unknown key; did you mean 'epochs'?"),
+        (["train", "--set", "trainer.epoch=3"], "opu: --set trainer.epoch: unknown key; did you mean 'epochs'?"),
         (["train", "--set", "epochs=3"], "--set epochs: unknown key; must begin with one of model., data., trainer., "),
         (["train", "--set", "trainer.epochs"], "--set 'trainer.epochs': must be KEY=VALUE, for example "),
         (["train", "--set", "trainer.epochs="], "--set 'trainer.epochs=': must be KEY=VALUE, for example "),
         (["train", "--set", "=3"], "--set '=3': must be KEY=VALUE"),
-        (["train", "--set", "trainer.epochs=1.5"], "trainer.epochs = 1.5: must be an integer >= 1"),
-        (["train", "--set", "trainer.epochs=many"], "trainer.epochs = 'many': must be an integer >= 1"),
+        (["train", "--set", "trainer.epochs=1.5"], "opu: --set trainer.epochs = 1.5: must be an integer >= 1"),
+        (["train", "--set", "trainer.epochs=many"], "opu: --set trainer.epochs = 'many': must be an integer >= 1"),
         (["train", "--set", "trainer.learning_rate=nan"], "trainer.learning_rate = nan: must be a finite number > 0"),
         (["train", "--set", "trainer.learning_rate=-1"], "trainer.learning_rate = -1: must be a number > 0"),
         (["train", "--set", "data.name=nosuch"], "'nosuch': no such data set; there are digits, mnist, fashion-mnist"),
         (["train", "--set", "data.validation=5000"], "validation = 5000: must be 0 to 1436 for digits"),
-        (["train", "--set", "device.camera.adc_bits=40"], "camera.adc_bits = 40: must be an integer >= 1 and <= 16"),
-        (["train", "--set", "device.camera.bits=4"], "camera.bits: unknown key; "),
+        (["train", "--set", "device.camera.adc_bits=40"], "opu: --set device.camera.adc_bits = 40: must be an integer"),
+        (["train", "--set", "device.camera.bits=4"], "opu: --set device.camera.bits: unknown key; "),
+        (["train", "--set", "device.camera={adc_bits=40}"], "opu: --set device.camera.adc_bits = 40: must be an integ"),
+        (["train", "--set", "device.camera.model=x"], "opu: --set device.camera.model = 'x': no such camera; shipped"),
+        (["train", "--set", "device.kind=x"], "opu: --set device.kind = 'x': must be one of 'opu', "),
+        (["train", "--set", "device.medium.oversampling=x"], "opu: --set device.medium.oversampling = 'x': must be a"),
+        (["train", "--set", "device.medium.kind=lens"], "opu: --set device.medium.kind = 'lens': must be one of 'auto"),
+        (["train", "--set", "medium.oversampling=x"], "--set medium.oversampling: unknown key; must begin with one of"),
         (["train", "--set", "model.hidden=[200000]"], "n_out = 200000: outputs 5 pixels apart (one speckle grain) "),
-        (["train", "--seed", "-1"], "seed = -1: must be an integer >= 0"),
+        (["train", "--seed", "-1"], "opu: --seed: seed = -1: must be an integer >= 0"),
         (["train", "--seed", "abc"], "Invalid value for '--seed': "),
         (["train", "--resume", "--out", "nothing"], "nothing/checkpoint.npz: no checkpoint to resume from"),
         (["train", "a", "b"], "Got unexpected extra argument"),
@@ -56,16 +62,31 @@ def edited(path: Path, to: Path, *changes: tuple[str, str]) -> Path:
         (["frob"], "No such command 'frob'."),
         (["device", "show"], "Missing argument"),
         (["device", "show", "nosuch"], "'nosuch': no such device; "),
-        (["device", "show", "ideal", "--set", "watts=3"], "watts: unknown key; allowed: description, kind, name, "),
+        (["device", "show", "ideal", "--set", "watts=3"], "opu: --set watts: unknown key; allowed: description, kind"),
+        (["device", "check", "ideal", "--set", "watts=3"], "opu: --set watts: unknown key; allowed: description, kind"),
+        (["device", "check", "lighton-full-frame", "--n-out", "3000000"], "allowed: 1 .. 2228224"),
+        (["device", "check", "ideal", "--plot", "."], "--plot .: is a folder; must be a file"),
         (["data", "fetch", "nosuch"], "'nosuch': no such data set; there are digits, mnist, fashion-mnist"),
+        (["data", "fetch", "cora"], "cora: no public home is known; provide cora.npz in a folder planetoid/ of OPU_DA"),
         (["data", "fetch", "digits"], "digits: nothing to fetch, this data set comes with scikit-learn"),
         (["bench", "training", "--seeds", "0"], "Invalid value for '--seeds': "),
         (["bench", "training", "nosuch"], "'nosuch': no such experiment; "),
+        (["bench", "training", "--out", "."], "--out .: is a folder; must be a file"),
+        (["bench", "throughput", "--plot", "."], "--plot .: is a folder; must be a file"),
+        (["bench", "throughput", "--plot", "/proc/x/y.png"], "--plot /proc/x: cannot be written: "),
+        (["bench", "tradeoffs", "--plot", "."], "--plot .: is a folder; must be a file"),
+        (["bench", "tradeoffs", "--device", "filipovich-50x20"], "nothing to sweep: must be a device with a laser and"),
         (["reproduce", "nosuch"], "'nosuch': no such system; there are mnist, graphs"),
         (["reproduce", "graphs", "--out", "nothing"], "nothing/cora-gcn.json: cannot be read: No such file or "),
+        (["reproduce", "--out", "nothing"], "nothing/mnist-mlp.json: cannot be read: No such file or "),
+        (["reproduce", "graphs", "--variant", "bp"], "Invalid value for '--variant': needs a system, and --seeds or "),
+        (["reproduce", "graphs", "--quick", "--variant", "x"], "--variant 'x': must be one of bp, dfa, dfa-ternary, "),
         (["reproduce", "graphs", "--seeds", "0"], "Invalid value for '--seeds': "),
         (["train", "--set", "trainer.dropout=0.5"], "trainer.dropout = 0.5: must be 0 for an mlp, which has none"),
-        (["train", "--set", "model.kind=gcn"], "model.kind = 'gcn': digits is no graph; must be 'mlp'"),
+        (
+            ["train", "--set", "model.kind=gcn"],
+            "model.kind = 'gcn': digits is neither a graph nor a text; must be 'mlp'",
+        ),
     ],
     ids=" ".join,
 )
@@ -99,6 +120,23 @@ def test_misspelt_key_in_a_file(refused: Refused, tmp_path: Path) -> None:
     edited(AURORA, tmp_path / "card.toml", ("power_mw = 100.0", "power_mW = 100.0"))
     message = refused("train", "--device", "card.toml")
     assert message == f"{tmp_path}/card.toml: laser.power_mW: unknown key; did you mean 'power_mw'?"
+
+
+def test_a_device_s_key_is_put_down_to_whoever_set_it(refused: Refused, tmp_path: Path) -> None:
+    """The option, the experiment's file, the device's file."""
+    edited(AURORA, tmp_path / "card.toml", ("power_mw = 100.0", "power_mw = -1.0"))
+    edited(DIGITS, tmp_path / "mine.toml", ('name = "lighton-aurora"', 'name = "card.toml"\nlaser.power_mw = -2.0'))
+    rule = "must be a number > 0"
+    assert refused("train", "mine.toml", "--set", "device.laser.power_mw=-3") == (
+        f"--set device.laser.power_mw = -3: {rule}"
+    )
+    assert refused("train", "mine.toml") == f"mine.toml: device.laser.power_mw = -2.0: {rule}"
+    assert refused("train", "--device", "card.toml") == f"{tmp_path}/card.toml: laser.power_mw = -1.0: {rule}"
+
+
+@pytest.mark.parametrize("library", ["fftw", "nosuch"])
+def test_unknown_fft_library(refused: Refused, library: str) -> None:
+    assert refused("device", "check", "ideal", OPU_FFT=library) == f"OPU_FFT = '{library}': must be 'scipy' or 'ducc0'"
 
 
 def test_malformed_experiment(refused: Refused, tmp_path: Path) -> None:

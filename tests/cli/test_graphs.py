@@ -90,6 +90,9 @@ def test_reproduce_from_the_shipped_results(opu: Opu, tmp_path: Path) -> None:
     document = json.loads(done.stdout)
     assert document["quick"] is False
     assert document["pass"] is True
+    assert [table["id"] for table in document["tables"]] == ["graphs"]
+    every = json.loads(opu("reproduce", "--json").stdout)
+    assert document["tables"][0] in every["tables"]
     shown = opu("reproduce", "mnist")
     assert shown.returncode == 0
     for words in ("95.8", "97.6", "secondary", "odfa at most 1.8 points below bp", "pass"):

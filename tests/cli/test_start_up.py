@@ -44,7 +44,14 @@ def answer(code: str, *arguments: str, **changes: str) -> list:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["bench", "--help"], ["bench", "throughput", "--help"], ["train", "--help"], ["device", "--help"]],
+    [
+        ["--help"],
+        ["bench", "--help"],
+        ["bench", "throughput", "--help"],
+        ["bench", "energy", "--help"],
+        ["train", "--help"],
+        ["device", "--help"],
+    ],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import io
 import json
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -92,6 +95,19 @@ def test_a_rename_that_fails_leaves_no_scratch(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="directory"):
         checkpoint.write_atomic(tmp_path / "taken", b"content")
     assert [entry.name for entry in tmp_path.iterdir()] == ["taken"]
+
+
+def test_what_the_dead_left_is_removed(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (f".{checkpoint.FILE}.{dead.pid}.partial", f".history.csv.{dead.pid}.partial", ".x.9999999999.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    kept = {f".{checkpoint.FILE}.{os.getppid()}.partial", f".mine.{dead.pid}", "a.partial", ".b.partial"}
+    for name in kept:
+        (tmp_path / name).write_bytes(b"mine")
+    checkpoint.remove_partial_files(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept
+    checkpoint.remove_partial_files(tmp_path / "nosuch")
 
 
 def test_a_folder_that_vanished(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dfa.data import (
+from dfa.data import load_dataset, read_idx
+from dfa.sources import (
     SOURCES,
     TEST_IMAGES,
     TEST_LABELS,
@@ -27,8 +28,6 @@ from dfa.data import (
     cache_folder,
     catalogue,
     fetch,
-    load_dataset,
-    read_idx,
 )
 from opu_sim.errors import ConfigError
 
@@ -462,6 +461,8 @@ class TestCatalogue:
             "fashion-mnist": "not fetched",
             "cora": "to be provided in OPU_DATA_DIR",
             "citeseer": "to be provided in OPU_DATA_DIR",
+            "tinyshakespeare": "not fetched",
+            "wikitext-2": "to be provided in OPU_DATA_DIR",
         }
         fetch("mnist")
         assert self.where()["mnist"] == str(tmp_path / "cache" / "mnist")
@@ -475,7 +476,8 @@ class TestCatalogue:
             assert source.name == name
             assert source.description
             assert source.licence
-            assert len(source.files) == (0 if name == "digits" else 1 if source.is_graph else 4)
-            assert bool(source.urls) == (name in ("mnist", "fashion-mnist"))
+            files = {"digits": 0, "cora": 1, "citeseer": 1, "tinyshakespeare": 1, "wikitext-2": 3}
+            assert len(source.files) == files.get(name, 4)
+            assert bool(source.urls) == (name in ("mnist", "fashion-mnist", "tinyshakespeare"))
             assert all(len(sha256) == 64 for sha256 in source.files.values())
             assert all(url.endswith("/") for url in source.urls)

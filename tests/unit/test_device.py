@@ -461,3 +461,13 @@ def test_looking_at_the_matrix_first_changes_neither_frames_nor_numbers(name: st
 def test_values_beyond_single_precision_are_refused(name: str) -> None:
     text = refusal(ValueError, opened(name).project, np.full((1, N_IN), 1e39))
     assert text.startswith("x[0, 0] = 1e+39: ")
+
+
+def test_a_picture_is_cut_to_the_sensor() -> None:
+    """As many outputs a side as a square of them has, of which a narrow sensor shows what it has."""
+    pattern = np.arange(16, dtype=np.uint8) % 2
+    settings = {"camera.rows": 60, "camera.columns": 40, "camera.roi_rows": 60, "laser.power_mw": 0.1}
+    with load_device("lighton-aurora", n_in=16, n_out=81, seed=0, **settings) as narrow:
+        assert narrow.snapshot(pattern).shape == (45, 40)
+    with load_device("lighton-aurora", n_in=16, n_out=81, seed=0) as wide:
+        assert wide.snapshot(pattern).shape == (45, 45)

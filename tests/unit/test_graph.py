@@ -307,7 +307,7 @@ def test_best_weights_keep_the_first_of_equals() -> None:
 def test_models_that_do_not_suit_the_data() -> None:
     with pytest.raises(ConfigError, match=r"model\.kind = 'mlp': small is a graph; must be 'gcn'"):
         make_task(experiment("bp", model__kind="mlp", trainer__dropout=0.0), GRAPH)
-    with pytest.raises(ConfigError, match=r"model\.kind = 'gcn': digits is no graph; must be 'mlp'"):
+    with pytest.raises(ConfigError, match=r"model\.kind = 'gcn': digits is neither a graph nor a text; must be 'mlp'"):
         make_task(load_experiment("digits-mlp", settings={"model.kind": "gcn"}))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from benchmarks import reproduce
-from benchmarks.published import SYSTEMS
-from dfa.config import METHODS, load_experiment
+from benchmarks.published import SYSTEMS, Criterion, Figure, System, better, near
+from benchmarks.variants import METRICS, Variant
+from dfa.config import METHODS
 from opu_sim.errors import ConfigError
 
 # Accuracies of three seeds: mean 82.0, deviation 1.0 for bp.
@@ -109,17 +111,20 @@ def test_tables(tmp_path: Path) -> None:
     assert rows[0][:6] == ["Cora, backpropagation (bp)", "81.5", "secondary", "82.00 ± 1.00", "3", "agrees"]
     assert rows[1][1:3] == ["", "not found"]
     header, rows = reproduce.criteria_table(document)
-    assert rows[0] == ["cora-gcn: dfa at most 2 points below bp", "0.00 ± 0.00", "pass"]
+    assert rows[0] == ["cora-gcn: dfa at most 2 points below bp", "0.00 ± 0.00 points", "pass"]
     assert len(rows) == len(document["criteria"])
 
 
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("{", "not a result of `opu bench training`"),
-        ("[]", "not a result of `opu bench training`"),
-        ('{"experiment": {"name": "cora-gcn"}}', "not a result of `opu bench training`"),
-        ('{"experiment": {"name": "digits-mlp"}, "rows": []}', "must be cora-gcn with all methods"),
+        ("{", "not a result of `opu reproduce graphs`"),
+        ("[]", "not a result of `opu reproduce graphs`"),
+        ('{"experiment": {"name": "cora-gcn"}}', "not a result of `opu reproduce graphs`"),
+        (
+            '{"experiment": {"name": "digits-mlp"}, "rows": []}',
+            "digits-mlp with nothing; must be cora-gcn with bp, dfa",
+        ),
     ],
 )
 def test_stored_files_that_are_something_else(tmp_path: Path, text: str, complaint: str) -> None:
@@ -133,7 +138,7 @@ def test_stored_files_that_are_something_else(tmp_path: Path, text: str, complai
 def test_missing_files_and_unknown_systems(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"mnist-mlp\.json: cannot be read: No such file"):
         reproduce.document("mnist", tmp_path)
-    with pytest.raises(ConfigError, match="'nosuch': no such system; there are mnist, graphs"):
+    with pytest.raises(ConfigError, match=r"'nosuch': no such system; there are mnist, graphs"):
         reproduce.document("nosuch", tmp_path)
 
 
@@ -145,13 +150,148 @@ def test_the_shipped_results_hold(name: str) -> None:
     for figure in document["figures"]:
         assert (figure["published"] is None) == (figure["tag"] == "not found")
         assert "arXiv" in figure["source"]
+    (table,) = document["tables"]
+    assert set(table) >= {"id", "system", "source", "rows"}
+    for row, figure in zip(table["rows"], document["figures"], strict=True):
+        assert set(row) >= {"name", "published", "tag", "ours_mean", "ours_std", "seeds", "verdict"}
+        assert (row["published"], row["ours_mean"]) == (figure["published"], figure["mean"])
+
+
+def test_all_tables_together() -> None:
+    every = reproduce.documents()
+    assert [table["id"] for table in every["tables"]] == list(SYSTEMS)
+    assert every["pass"] is True
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_figures_and_claims_name_what_there_is(name: str) -> None:
     system = SYSTEMS[name]
+    names = [variant.name for variant in system.variants]
+    assert len(set(names)) == len(names)
     for entry in (*system.figures, *system.criteria):
         assert entry.experiment in system.experiments
-        assert entry.method in METHODS
+        assert entry.variant in names
+    for criterion in system.criteria:
+        assert criterion.other in (None, *names)
+        assert (criterion.low, criterion.high) != (None, None)
     for experiment in system.experiments:
-        assert load_experiment(experiment, settings=system.quick).name == experiment
+        for variant in system.variants:
+            assert variant.resolved(experiment, system.quick).name == experiment
+
+
+# A system whose numbers are better the lower they are, on seeds of one experiment and variants that are no methods.
+NATS = METRICS["loss"]
+BASE = {"bp": [2.0, 2.2], "coarse": [2.1, 2.3], "fine": [2.04, 2.26]}
+
+
+def judged(criterion: Criterion, monkeypatch: pytest.MonkeyPatch, folder: Path, **losses: list[float]) -> Any:
+    stored = BASE | losses
+    variants = tuple(Variant(name, "bp" if name == "bp" else "odfa") for name in stored)
+    figure = Figure("digits-mlp", "x", "fine", 2.2, "arXiv", "secondary")
+    system = System("losses", ("digits-mlp",), (figure,), (criterion,), seeds=2, variants=variants, metric=NATS)
+    monkeypatch.setitem(SYSTEMS, "losses", system)
+    rows = [{"variant": n, "method": "odfa", "metrics": {"loss": v, "accuracy": [0, 0]}} for n, v in stored.items()]
+    document = {"experiment": {"name": "digits-mlp"}, "rows": rows, "provenance": {}}
+    (folder / "digits-mlp.json").write_text(json.dumps(document))
+    shown = reproduce.document("losses", folder)
+    assert shown["pass"] is shown["criteria"][0]["pass"]
+    assert shown["figures"][0]["mean"] == pytest.approx(np.mean(stored["fine"]))
+    return shown["criteria"][0]
+
+
+@pytest.mark.parametrize(
+    ("criterion", "words", "difference", "passed"),
+    [
+        (better("digits-mlp", "bp", "coarse"), "below coarse", -0.1, True),
+        (better("digits-mlp", "coarse", "bp"), "below bp", 0.1, False),
+        # 0.04 and 0.06 below: t of one degree of freedom is 12.7, and 0.05 no more than 12.7 * 0.01
+        (better("digits-mlp", "bp", "fine"), "below fine", -0.05, False),
+        (better("digits-mlp", "bp", "coarse", by=0.2), "below coarse by more than 0.2 nats", -0.1, False),
+        (near("digits-mlp", "fine", "bp", 0.06), "at most 0.06 nats above bp", 0.05, True),
+        (near("digits-mlp", "fine", "bp", 0.04), "at most 0.04 nats above bp", 0.05, False),
+        # 0.04 / 2.0 and 0.06 / 2.2
+        (near("digits-mlp", "fine", "bp", 5, relative=True), "at most 5 % above bp", 50 * (0.02 + 0.06 / 2.2), True),
+        (near("digits-mlp", "fine", "bp", 2, relative=True), "at most 2 % above bp", 50 * (0.02 + 0.06 / 2.2), False),
+    ],
+)
+def test_claims_where_lower_is_better(
+    criterion: Criterion, words: str, difference: float, passed: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    found = judged(criterion, monkeypatch, tmp_path)
+    assert (found["wanted"], found["pass"]) == (words, passed)
+    assert found["difference"] == pytest.approx(difference)
+
+
+def test_claims_on_the_value_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    at_least = judged(Criterion("digits-mlp", "fine", low=2.1), monkeypatch, tmp_path)
+    assert (at_least["wanted"], at_least["value"], at_least["pass"]) == ("at least 2.1 nats", pytest.approx(2.15), True)
+    between = judged(Criterion("digits-mlp", "fine", low=2.0, high=2.1), monkeypatch, tmp_path, fine=[2.15, 2.1501])
+    assert (between["wanted"], between["verdict"]) == ("2 to 2.1 nats", "FAIL")
+    wide = judged(Criterion("digits-mlp", "fine", low=2.0, high=2.1), monkeypatch, tmp_path, fine=[2.1, 2.2])
+    assert wide["verdict"] == "undecided: more seeds"
+
+
+def test_a_single_seed_decides_by_its_difference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    one = {name: values[:1] for name, values in BASE.items()}
+    found = judged(better("digits-mlp", "bp", "fine", by=0.03), monkeypatch, tmp_path, **one)
+    assert (found["pass"], found["standard_error"], found["seeds"]) == (True, None, 1)
+    assert judged(better("digits-mlp", "bp", "fine", by=0.05), monkeypatch, tmp_path, **one)["pass"] is False
+
+
+SMALL = System(
+    "small",
+    ("digits-mlp",),
+    (Figure("digits-mlp", "digits", "mac", None, "nowhere", "not found"),),
+    (),
+    seeds=2,
+    quick={"trainer.epochs": 1},
+    variants=(
+        Variant("ideal", "odfa", {"device.fidelity": "ideal"}, device="filipovich-50x20"),
+        Variant("mac", "odfa", {"device.fidelity": "mac", "device.mac.error_std": 5.0}, device="filipovich-50x20"),
+    ),
+)
+
+
+def test_a_broken_off_command_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(SYSTEMS, "small", SMALL)
+    folder, said = tmp_path / "runs", list[str]()
+
+    def say(line: str) -> None:
+        if len(said) == 3:
+            raise KeyboardInterrupt
+        said.append(line)
+
+    with pytest.raises(KeyboardInterrupt):
+        reproduce.make("small", folder, seeds=None, quick=True, progress=say)
+    kept = sorted(path.name for path in (folder / "digits-mlp-quick-runs").iterdir())
+    assert kept == ["ideal-seed0.json", "ideal-seed1.json", "mac-seed0.json"]
+    assert not list(folder.glob("*.json"))
+    (folder / "digits-mlp-quick-runs" / "ideal-seed1.json").write_text("{")  # a run that is damaged is made again
+    said = ["ideal, seed 0 is kept"]
+    assert reproduce.make("small", folder, seeds=None, quick=True, progress=say)
+    assert [line.split(": ")[1] for line in said[1:]] == ["ideal, seed 1 of 2", "mac, seed 1 of 2"]
+    # Nothing but the result is left, and it is that of an unbroken command, run for run.
+    assert [path.name for path in folder.iterdir()] == ["digits-mlp-quick.json"]
+    assert reproduce.make("small", tmp_path / "whole", seeds=None, quick=True)
+    first, second = (json.loads((f / "digits-mlp-quick.json").read_text()) for f in (folder, tmp_path / "whole"))
+    for one, other in zip(first["rows"], second["rows"], strict=True):
+        assert (one["variant"], one["metrics"], one["device"]) == (other["variant"], other["metrics"], other["device"])
+    ideal, mac = first["rows"]
+    assert np.mean(ideal["accuracies"]) > np.mean(mac["accuracies"])
+    assert ideal["device_card"]["fidelity"] == "ideal"
+    assert first["provenance"]["commits_of_runs"]
+
+
+def test_variants_made_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(SYSTEMS, "small", SMALL)
+    assert not reproduce.make("small", tmp_path, seeds=1, quick=True, variants=["mac"])
+    assert [path.name for path in tmp_path.rglob("*.json")] == ["mac-seed0.json"]
+    # A run of other settings does not stand in for it.
+    monkeypatch.setitem(SYSTEMS, "small", replace(SMALL, quick={"trainer.epochs": 2}))
+    assert not reproduce.make("small", tmp_path, seeds=1, quick=True, variants=["ideal"])
+    monkeypatch.setitem(SYSTEMS, "small", SMALL)
+    assert reproduce.make("small", tmp_path, seeds=1, quick=True, variants=["ideal"])
+    document = reproduce.document("small", tmp_path, quick=True)
+    assert document["figures"][0]["variant"] == "mac"
+    with pytest.raises(ConfigError, match="--variant 'odfa': must be one of ideal, mac"):
+        reproduce.make("small", tmp_path, seeds=1, quick=True, variants=["odfa"])

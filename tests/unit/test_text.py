@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dfa.text import TEXT_SOURCES, Corpus, characters, load_text, windows, words
+from dfa.sources import SOURCES
+from dfa.text import Corpus, characters, load_text, windows, words
 from opu_sim.errors import ConfigError
 
 DATA = Path(os.environ.get("OPU_DATA_DIR") or "no such folder")
@@ -71,7 +72,7 @@ def test_windows_that_cannot_be_had() -> None:
 @needs("tinyshakespeare")
 def test_tinyshakespeare() -> None:
     corpus = load_text("tinyshakespeare")
-    assert len(corpus.vocabulary) == TEXT_SOURCES["tinyshakespeare"].classes == 65
+    assert len(corpus.vocabulary) == SOURCES["tinyshakespeare"].classes == 65
     parts = (corpus.train, corpus.validation, corpus.test)
     assert sum(map(len, parts)) == 1115394
     assert len(corpus.train) == 1003854  # nine tenths, by position
@@ -84,7 +85,7 @@ def test_wikitext_2() -> None:
     corpus = load_text("wikitext-2")
     # The counts that everyone who reads these files reports, with <eos> after each line.
     assert [len(part) for part in (corpus.train, corpus.validation, corpus.test)] == [2088628, 217646, 245569]
-    assert len(corpus.vocabulary) == TEXT_SOURCES["wikitext-2"].classes == 33278
+    assert len(corpus.vocabulary) == SOURCES["wikitext-2"].classes == 33278
     assert spelt(corpus, corpus.validation[:6]) == ["<eos>", "=", "Homarus", "gammarus", "=", "<eos>"]
 
 
@@ -126,7 +127,7 @@ def test_truncated_or_changed_file(damage, tmp_path: Path, monkeypatch: pytest.M
 def test_unknown_name_and_vocabulary() -> None:
     with pytest.raises(ConfigError) as info:
         load_text("enwik8")
-    one_line(info, "'enwik8'", *TEXT_SOURCES)
+    one_line(info, "'enwik8'", "tinyshakespeare", "wikitext-2")
     for name, vocabulary, allowed in (("wikitext-2", 1, "2 to 33278"), ("wikitext-2", 33279, "2 to 33278")):
         with pytest.raises(ConfigError) as info:
             load_text(name, vocabulary=vocabulary)

@@ -7,8 +7,8 @@ import pytest
 
 from dfa.losses import softmax_cross_entropy
 from dfa.model import Model
+from dfa.parallel import for_each
 from dfa.transformer import Transformer
-from dfa.transformer.parallel import for_each
 
 VOCABULARY, CONTEXT, WIDTH, HIDDEN, BLOCKS = 7, 5, 6, 8, 2
 SEQUENCES, LENGTH = 3, 4
@@ -136,7 +136,7 @@ def test_back_propagation_matches_finite_differences(activation: str, tied: bool
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("injection", ["macro", "micro"])
 def test_true_errors_at_the_feedback_points_give_back_propagation(injection: str, tied: bool) -> None:
-    net, tokens, labels = make_case(injection=injection, tied=tied)
+    net, tokens, labels = make_case(injection=injection, tied=tied, feedback_point="stream")
     tokens, labels = tokens[:2, :3], labels[:6]
     points = true_point_gradients(net, tokens, labels)
     feedback = points if injection == "micro" else points[2::3]
@@ -160,6 +160,46 @@ def test_true_errors_at_the_feedback_points_give_back_propagation(injection: str
         # Linear within the segment: twice the error is twice the gradient.
         for at in segment:
             np.testing.assert_allclose(net.gradients[at], 2 * exact[at], rtol=1e-5, atol=1e-9)
+
+
+def normed_jacobian(x: np.ndarray) -> np.ndarray:
+    """d x_hat / d x of one token, by differences."""
+
+    def normed(x: np.ndarray) -> np.ndarray:
+        return (x - x.mean()) / np.sqrt(x.var() + 1e-5)
+
+    steps = 1e-6 * np.eye(len(x))
+    return np.array([(normed(x + step) - normed(x - step)) / 2e-6 for step in steps]).T
+
+
+@pytest.mark.parametrize("injection", ["macro", "micro"])
+def test_feedback_on_the_normed_stream_goes_through_its_derivative(injection: str) -> None:
+    normed, tokens, labels = make_case(injection=injection)
+    straight, _, _ = make_case(injection=injection, feedback_point="stream")
+    rng = np.random.default_rng(11)
+    _, error = softmax_cross_entropy(normed.forward(tokens), labels)
+    straight.forward(tokens)
+    feedback = [rng.standard_normal((ROWS, width)) for width in normed.feedback_widths]
+    carried = []
+    for point, signal in enumerate(feedback):
+        block, place = divmod(point, 3) if injection == "micro" else (point, 2)
+        if place == 1:  # inside the feed-forward part, where there is no stream
+            carried.append(signal)
+            continue
+        layer = 2 * block + (1 if place == 0 else 2)
+        unit, inverse_std = (
+            normed._kept[layer](name, ROWS, width) for name, width in (("unit", WIDTH), ("inverse_std", 1))
+        )
+        # The derivative does not depend on the mean, so that unit / inverse_std stands for x.
+        tokens_and_feedback = zip(unit / inverse_std, signal, strict=True)
+        carried.append(np.array([normed_jacobian(x).T @ f for x, f in tokens_and_feedback]))
+    normed.backward_feedback(error, feedback)
+    straight.backward_feedback(error, carried)
+    for ours, theirs in zip(normed.gradients, straight.gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-8)
+    # Control: without the derivative the gradients are others.
+    straight.backward_feedback(error, feedback)
+    assert distance(normed.gradients[normed.segments[-1][0]], straight.gradients[normed.segments[-1][0]]) > 0.1
 
 
 def test_segments_are_all_the_weight_matrices_of_the_blocks() -> None:
@@ -226,7 +266,7 @@ def test_the_error_is_taken_below_the_vocabulary_projection() -> None:
 
 
 def test_the_error_of_the_stream_is_what_the_last_block_would_get() -> None:
-    net, tokens, labels = make_case()
+    net, tokens, labels = make_case(error_point="stream", feedback_point="stream")
     tokens, labels = tokens[:2, :3], labels[:6]
     last = true_point_gradients(net, tokens, labels)[-1]
     _, error = softmax_cross_entropy(net.forward(tokens), labels)
@@ -403,7 +443,7 @@ def test_wrong_arguments_are_refused() -> None:
         ({"hidden": 0}, "hidden = 0: must be >= 1"),
         ({"activation": "tanh"}, "activation = 'tanh': must be one of"),
         ({"injection": "nano"}, "injection = 'nano': must be one of macro, micro"),
-        ({"error_point": "top"}, "error_point = 'top': must be one of stream, head"),
+        ({"error_point": "top"}, "error_point = 'top': must be one of head, stream"),
         ({"dtype": np.int32}, "float32 or float64"),
     ):
         with pytest.raises(ValueError, match=message):

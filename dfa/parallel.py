@@ -16,7 +16,7 @@ def _threads() -> int:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_threads(), thread_name_prefix="transformer")
+    return ThreadPoolExecutor(_threads(), thread_name_prefix="dfa")
 
 
 def for_each(count: int, work: Callable[[int], None]) -> None:
