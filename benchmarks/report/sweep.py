@@ -162,8 +162,9 @@ def _table(caption: str, done: Sequence[Configuration], keys: Sequence[str], qua
     every = list(dict.fromkeys([*keys, *(key for configuration in done for key in configuration.parameters)]))
     shown = [name for name in quantities if any(configuration.values(name) for configuration in done)]
     header = [*every, "seeds"]
+    spread = any(configuration.spread("accuracy") is not None for configuration in done)
     for name in shown:
-        header += [HEADINGS[name]] + (["± [%]"] if name == "accuracy" else [])
+        header += [HEADINGS[name]] + (["± [%]"] if name == "accuracy" and spread else [])
     rows = []
     for configuration in done[:_ROWS]:
         row = [cell(configuration.parameters.get(key)) for key in every]
@@ -171,7 +172,7 @@ def _table(caption: str, done: Sequence[Configuration], keys: Sequence[str], qua
         for name in shown:
             mean = configuration.mean(name)
             row.append(_percent(mean) if name == "accuracy" else cell(mean))
-            if name == "accuracy":
+            if name == "accuracy" and spread:
                 row.append(_percent(configuration.spread(name)))
         rows.append(row)
     return Table(caption, header, rows)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from pydantic import Field
 
-from benchmarks.report import figures
+from benchmarks.report import figures, training_figures
 from benchmarks.report.files import Stored, read_json, read_png, read_text
 from benchmarks.report.page import Cell, Figure, Listing, Page, Section, Table, cell, number, pairs, provenance
 from dfa import checkpoint
@@ -189,22 +188,21 @@ def _history(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-_CURVES = (("train", "training", figures.BLUE), ("validation", "validation", figures.ORANGE))
-
-
 def _learning(history: Sequence[Mapping[str, float]], metrics: Table | None, test: float | None) -> Section:
     """Curves and tables of what was learned; of times there is nothing here."""
     drawn, tables = [], [metrics] if metrics is not None else []
     if history:
-        if any(f"{part}_loss" in history[0] for part, _, _ in _CURVES):
-            drawn.append(Figure("Loss against epochs.", figures.drawn(lambda axes: _loss(axes, history))))
-        if any(f"{part}_accuracy" in history[0] for part, _, _ in _CURVES):
+        if any(f"{part}_loss" in history[0] for part, _, _ in training_figures.CURVES):
+            drawn.append(
+                Figure("Loss against epochs.", figures.drawn(lambda axes: training_figures.loss(axes, history)))
+            )
+        if any(f"{part}_accuracy" in history[0] for part, _, _ in training_figures.CURVES):
             caption = "Accuracy against epochs" + (" (dashed: test set, final)." if test is not None else ".")
-            drawn.append(Figure(caption, figures.drawn(lambda axes: _accuracy(axes, history, test))))
+            drawn.append(Figure(caption, figures.drawn(lambda axes: training_figures.accuracy(axes, history, test))))
         layers = [key for key in history[0] if key.startswith("alignment_")]
         if layers:
             caption = "Cosine between each hidden layer's update and the one of backpropagation, mean of an epoch."
-            drawn.append(Figure(caption, figures.drawn(lambda axes: _alignment(axes, history, layers))))
+            drawn.append(Figure(caption, figures.drawn(lambda axes: training_figures.alignment(axes, history, layers))))
         keys = [key for key in history[0] if not key.endswith("_s")]
         body = [[_metric(key, row.get(key)) if key != "epoch" else cell(int(row[key])) for key in keys]
                 for row in history]  # fmt: skip
@@ -212,44 +210,6 @@ def _learning(history: Sequence[Mapping[str, float]], metrics: Table | None, tes
             Table("Epoch by epoch", [key.replace("_", " ") for key in keys], body, folded=len(body) > _SHOWN_ROWS)
         )
     return Section("Learning", figures=drawn, tables=tables)
-
-
-def _curve(axes: Axes, history: Sequence[Mapping[str, float]], key: str, **look: Any) -> None:
-    known = [(row["epoch"], row[key]) for row in history if math.isfinite(row.get(key, math.nan))]
-    if known:
-        axes.plot(*zip(*known, strict=True), marker="o" if len(known) <= 60 else None, **look)
-
-
-def _loss(axes: Axes, history: Sequence[Mapping[str, float]]) -> None:
-    for part, name, colour in _CURVES:
-        _curve(axes, history, f"{part}_loss", color=colour, label=name)
-    if all(row.get(f"{part}_loss", 1.0) > 0 for row in history for part, _, _ in _CURVES):
-        axes.set_yscale("log")
-    axes.set_title("Loss")
-    axes.legend()
-    figures.whole_epochs(axes)
-
-
-def _accuracy(axes: Axes, history: Sequence[Mapping[str, float]], test: float | None) -> None:
-    percent = [{key: 100 * v if key != "epoch" else v for key, v in row.items()} for row in history]
-    for part, name, colour in _CURVES:
-        _curve(axes, percent, f"{part}_accuracy", color=colour, label=name)
-    if test is not None:
-        axes.axhline(100 * test, color=figures.MUTED, ls="--", lw=1.2, label=f"test: {100 * test:.2f} %")
-    axes.set_title("Accuracy [%]")
-    axes.legend()
-    figures.whole_epochs(axes)
-
-
-def _alignment(axes: Axes, history: Sequence[Mapping[str, float]], layers: Sequence[str]) -> None:
-    for index, key in enumerate(layers):
-        colour = figures.SERIES[index % len(figures.SERIES)]
-        shown = f"hidden layer {key.removeprefix('alignment_')}" if len(layers) <= 6 or index % 4 == 0 else None
-        _curve(axes, history, key, color=colour, label=shown)
-    axes.axhline(0.0, color=figures.MUTED, lw=0.8)
-    axes.set(title="Alignment to backpropagation", ylim=(-0.1, 1.05))
-    axes.legend()
-    figures.whole_epochs(axes)
 
 
 def _device(device: _Device, folder: Path) -> list[Section]:
