@@ -208,6 +208,87 @@ def device_check(
         raise typer.Exit(1)
 
 
+@device_app.command(
+    "fit",
+    epilog="Example: opu device fit digits-mlp --accuracy 0.95 --set trainer.epochs=10 --plot\n\n"
+    "Example: opu device fit --accuracy 0.95 --space camera.model=imx174 --space laser.power_mw=1..50 --trials 20\n\n"
+    "Searches camera, exposure, laser power, ADC bits and rows read; the bounds are shown, --space changes them. The "
+    "card found is DIR/card.toml. All runs of a trial, four trials at a time, share the workers; results depend on "
+    "--seed only. Exit status 1 if no card reaches the accuracy.",
+)
+def device_fit(
+    accuracy: Annotated[float, typer.Option(metavar="X", help="Test accuracy that must be reached, as 0.95.")],
+    experiment: Annotated[
+        str, typer.Argument(help="Shipped name or TOML file.", autocompletion=completion.experiments)
+    ] = "digits-mlp",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="Where to begin: shipped device or TOML file; the experiment's own without it.",
+            show_default=False,
+            autocompletion=completion.devices,
+        ),
+    ] = None,
+    cost: Annotated[
+        str, typer.Option(help="What to make small: joules, watts, device_s, joules_per_op, frames.")
+    ] = "joules",
+    trials: Annotated[int, typer.Option(help="Cards to try.")] = 40,
+    seeds: Annotated[int, typer.Option(help="Seeds 0 .. N-1 of each trial.")] = 3,
+    confirm: Annotated[int, typer.Option(help="Fresh seeds that the winner must stand.")] = 5,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change the base, for example trainer.epochs=10; a key of the search is then fixed. Repeatable.",
+            autocompletion=completion.experiment_keys,
+        ),
+    ] = None,
+    space: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUES",
+            help="Search a key in [A, B, ...] or LOW..HIGH, for example camera.adc_bits=4..8. Repeatable.",
+            autocompletion=completion.card_keys,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the proposals.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on this machine; one a core without it.", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory; runs/fit-<experiment> without it.", show_default=False)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on; nothing that is done is run again.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    plot: Annotated[bool, typer.Option("--plot", help="Also write fit.png: cost against accuracy.")] = False,
+) -> None:
+    """The cheapest card that reaches an accuracy on a task: camera, exposure, light, bits, rows; with the trials."""
+    from benchmarks import console, fit, fit_space
+    from opu_sim.config import parse_assignment
+
+    task = fit.make_task(
+        experiment,
+        accuracy,
+        device=device,
+        cost=cost,
+        trials=trials,
+        seeds=seeds,
+        confirm=confirm,
+        seed=seed,
+        settings=dict(parse_assignment(text) for text in set_ or []),
+        space=fit_space.parse_space(space or []),
+    )
+    folder = out or fit.default_folder(task, resume=resume)
+    console.note(f"{task.goal()}: at most {trials} trials of {seeds} seeds")
+    for entry in task.space.dimensions:
+        console.note(f"  {entry.key}: {entry.words()} ({entry.why})")
+    with console.StopOnSignal() as stop, console.PointsBar() as bar:
+        bar.start(0, task.points)
+        fitted = fit.fit(task, folder, workers=workers, resume=resume, on_point=bar.point, should_stop=stop.asked)
+    raise typer.Exit(_show_fit(fitted, as_json=as_json, plot=plot))
+
+
 @data_app.command("list", epilog="Example: OPU_DATA_DIR=~/data opu data list")
 def data_list() -> None:
     """Data sets, their licence, and where they are found now."""
@@ -699,6 +780,29 @@ def sweep(
     command.show(found, pareto, plot=plot)
     if found.report.faults:
         raise typer.Exit(1)
+
+
+def _show_fit(fitted: Any, *, as_json: bool, plot: bool) -> int:
+    """Tables or the document, the figure, complaints; the exit status."""
+    from benchmarks import console, fit, plots_fit
+
+    document = fitted.document
+    if plot:
+        plots_fit.draw(document, fitted.folder / fit.FIGURE)
+    if as_json:
+        typer.echo(json.dumps(document, indent=2))
+    else:
+        console.table(*plots_fit.space_table(document), title="search space", fold=False)
+        console.table(*plots_fit.table(document), title="trials, best first", fold=False)
+        for line in plots_fit.verdict(document):
+            typer.echo(line)
+        typer.echo(f"{fitted.ran} runs now, all others were stored before; written to {fitted.folder}")
+        console.note(document["conventions"])
+    for line in [*plots_fit.failures(document), *plots_fit.warned(fitted.told)]:
+        typer.echo(f"opu: {line}", err=True)
+    if document["winner"] is None:
+        typer.echo(f"opu: {plots_fit.nothing_found(document)}", err=True)
+    return 1 if document["winner"] is None or fitted.faults else 0
 
 
 def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: list[list[str]]) -> None:

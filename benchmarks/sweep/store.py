@@ -27,7 +27,7 @@ from typing import Any, Self
 
 from benchmarks.failures import HostError
 from benchmarks.sweep.definition import Point, Sweep
-from opu_sim.config import refused
+from opu_sim.config import refused, shown
 
 SCHEMA = "opu-sim/sweep/1"
 FILE = "results.sqlite"
@@ -155,17 +155,53 @@ class Store:
                         "resume with the sweep's own file and options, or choose another --out"
                     )
         with self._transaction() as db:
-            if not self.used:
-                for statement in _TABLES.split(";")[:-1]:
-                    db.execute(statement)
-            for key, value in (("schema", SCHEMA), ("definition", sweep.document())):
-                db.execute("INSERT OR REPLACE INTO sweep VALUES (?, ?)", (key, json.dumps(value)))
+            self._define(db, sweep.document())
             db.executemany(
                 "INSERT INTO points (config_sha256, position, parameters, seed, status) VALUES (?, ?, ?, ?, ?) "
                 "ON CONFLICT (config_sha256) DO UPDATE SET position = excluded.position",
                 [
                     (point.sha256, position, json.dumps(point.parameters), point.seed, WAITING)
                     for position, point in enumerate(sweep.points)
+                ],
+            )
+
+    def _define(self, db: sqlite3.Connection, definition: Mapping[str, Any]) -> None:
+        if not self.used:
+            for statement in _TABLES.split(";")[:-1]:
+                db.execute(statement)
+        for key, value in (("schema", SCHEMA), ("definition", definition)):
+            db.execute("INSERT OR REPLACE INTO sweep VALUES (?, ?)", (key, json.dumps(value)))
+
+    def begin(self, definition: Mapping[str, Any]) -> None:
+        """In place of `prepare`, for points that are not known beforehand: `add` takes them as they come.
+
+        Raises
+        ------
+        ConfigError
+            The directory holds points of another definition.
+        """
+        if self.used:
+            (text,) = self._db.execute("SELECT value FROM sweep WHERE key = 'definition'").fetchone()
+            stored, wanted = json.loads(text), json.loads(json.dumps(definition))
+            for key in [*wanted, *stored]:
+                if stored.get(key) != wanted.get(key):
+                    raise refused(
+                        f"{self.path}: was begun with {key} = {shown(stored.get(key))}, not {shown(wanted.get(key))}; "
+                        "resume with the same options, or choose another --out"
+                    )
+        with self._transaction() as db:
+            self._define(db, definition)
+
+    def add(self, points: Sequence[Point]) -> None:
+        """Put points after those that are there; known ones stay as they are."""
+        with self._transaction() as db:
+            (count,) = db.execute("SELECT count(*) FROM points").fetchone()
+            db.executemany(
+                "INSERT INTO points (config_sha256, position, parameters, seed, status) VALUES (?, ?, ?, ?, ?) "
+                "ON CONFLICT (config_sha256) DO NOTHING",
+                [
+                    (point.sha256, count + index, json.dumps(point.parameters), point.seed, WAITING)
+                    for index, point in enumerate(points)
                 ],
             )
 

@@ -73,16 +73,16 @@ def pareto_table(document: Mapping[str, Any], keys: Sequence[str]) -> tuple[list
 
 def complaints(report: Report) -> list[str]:
     """Why points failed and what devices warned of: an example of each kind, and the number of points."""
-    failures = _kinds((row.result or {}).get("error", "") for row in report.failed)
-    told = _kinds(text for row in report.rows for text in (row.result or {}).get("warnings", []))
+    failures = kinds((row.result or {}).get("error", "") for row in report.failed)
+    told = kinds(text for row in report.rows for text in (row.result or {}).get("warnings", []))
     lines = [f"failed, {_example(count)}: {error}" for error, count in failures]
     lines += [f"warning, {_example(count)}: {what}" for what, count in told]
     rest = [f"{len(lines) - MOST_COMPLAINTS} more failures and warnings in {report.folder / FILE}"]
     return lines if len(lines) <= MOST_COMPLAINTS else lines[:MOST_COMPLAINTS] + rest
 
 
-def _kinds(texts: Iterable[str]) -> list[tuple[str, int]]:
-    """Texts that differ in nothing but figures are of one kind, which the first of them stands for."""
+def kinds(texts: Iterable[str]) -> list[tuple[str, int]]:
+    """Texts that differ in nothing but figures are of one kind, which the first of them stands for; their numbers."""
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for entry in texts:
