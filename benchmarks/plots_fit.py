@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.fit import COSTS
 from benchmarks.sweep.tables import kinds
@@ -155,6 +156,9 @@ def draw(document: Document, path: Path) -> None:
     costs = [trial[cost] for trial in done]
     if max(costs) > 5.0 * min(costs):
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        panel.xaxis.set_minor_formatter(NullFormatter())
     panel.set(xlabel=_axis(cost), ylabel="test accuracy, mean over seeds [%]")
     panel.grid(alpha=0.25, which="both")
     panel.set_axisbelow(True)
