@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.fit import COSTS
 from benchmarks.sweep.tables import kinds
@@ -17,6 +18,9 @@ Document = Mapping[str, Any]
 Table = tuple[list[str], list[list[str]]]
 
 _BLUE, _ORANGE, _GREY, _RED, _GREEN = "#1f5fa8", "#d9731a", "#777777", "#c0272d", "#2b7a3d"
+_TICKS = (0, 20, 40, 60, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 99, 100)
+_SLACK = 0.5
+"""Percent beyond 100 where the axis of accuracy ends."""
 _ALWAYS = ("joules", "watts", "device_s")
 _MOST_COMPLAINTS = 4
 
@@ -159,6 +163,7 @@ def draw(document: Document, path: Path) -> None:
         panel.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         panel.xaxis.set_minor_formatter(NullFormatter())
+    _scale_accuracy(panel)
     panel.set(xlabel=_axis(cost), ylabel="test accuracy, mean over seeds [%]")
     panel.grid(alpha=0.25, which="both")
     panel.set_axisbelow(True)
@@ -169,6 +174,22 @@ def draw(document: Document, path: Path) -> None:
     )
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     save_png(figure, path)
+
+
+def _scale_accuracy(panel: Any) -> None:
+    """By ratios of the error, so that cards that are good are told apart beside some that do not learn."""
+    low, high = panel.dataLim.y0, min(panel.dataLim.y1, 100.0)
+    panel.set_yscale(
+        "function",
+        functions=(
+            lambda percent: -np.log10(np.maximum(100.0 + _SLACK - percent, 0.1)),
+            lambda place: 100.0 + _SLACK - 10.0**-place,
+        ),
+    )
+    errors = 100.0 + _SLACK - np.array([low, high])
+    panel.set_ylim(100.0 + _SLACK - errors[0] * 1.15, 100.0 + _SLACK - errors[1] / 1.15)
+    panel.yaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if low - 5.0 <= tick <= high + 1.0]))
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
 
 
 def _axis(cost: str) -> str:

@@ -47,6 +47,7 @@ def test_version(opu: Opu) -> None:
         ["bench"],
         ["device", "show"],
         ["device", "check"],
+        ["device", "fit"],
         ["data", "fetch"],
         ["bench", "throughput"],
         ["bench", "energy"],
