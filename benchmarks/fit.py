@@ -75,7 +75,6 @@ class Task:
         """What must be the same for a search to go on; the number of trials may grow."""
         return {
             "name": f"fit-{self.base.name}",
-            "description": f"opu device fit: {self.goal()}",
             "experiment": self.base.name,
             "seeds": self.seeds,
             "axes": [{"keys": [f"device.{entry.key}" for entry in self.space.dimensions]}],
@@ -85,6 +84,7 @@ class Task:
             "confirm": self.confirm,
             "seed": self.seed,
             "base": self.base.table(),
+            "description": f"opu device fit: {self.goal()}",
         }
 
     def goal(self) -> str:

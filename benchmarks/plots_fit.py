@@ -58,6 +58,32 @@ def table(document: Document) -> Table:
     return ["trial", *(key.partition(".")[2] for key in keys), "accuracy, %", *heads, "frames, Hz", ""], rows
 
 
+def short_table(document: Document) -> Table:
+    """The winner beside the card that the search began with."""
+    keys = [entry["key"] for entry in document["space"]]
+    names = {"winner": document["winner"], f"{document['device']}, free-running": document["base"]}
+    rows = []
+    for name, number in names.items():
+        if number is None or document["trials"][number]["status"] == "failed":
+            continue
+        trial = document["trials"][number]
+        fresh = trial["confirmation"]
+        rows.append(
+            [
+                name,
+                *(_text(trial["parameters"][key]) for key in keys),
+                percent(trial),
+                percent(fresh) if fresh is not None and fresh["status"] == "done" else "",
+                *(f"{trial[quantity]:.4g}" for quantity in _ALWAYS),
+                f"{trial['frame_rate_hz']:.0f}",
+            ]
+        )
+    seeds, fresh_seeds = len(document["seeds"]), len(document["fresh_seeds"])
+    accuracies = [f"accuracy [%], {seeds} seeds", f"{fresh_seeds} fresh seeds"]
+    heads = [*accuracies, *(COSTS[quantity] for quantity in _ALWAYS), "frames [Hz]"]
+    return ["card", *(f"`{key}`" for key in keys), *heads], rows
+
+
 def _text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 

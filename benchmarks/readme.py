@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bank_sizes, devices, energy_tables, plots_throughput, reproduce, training
+from benchmarks import bank_sizes, devices, energy_tables, plots_fit, plots_throughput, reproduce, training
 
 
 def _first(document: dict[str, Any]) -> str:
@@ -24,7 +24,12 @@ def _first(document: dict[str, Any]) -> str:
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-_TABLES = {"throughput": plots_throughput.table, "devices": devices.table, "bank-sizes": bank_sizes.table}
+_TABLES = {
+    "throughput": plots_throughput.table,
+    "devices": devices.table,
+    "bank-sizes": bank_sizes.table,
+    "fit": plots_fit.short_table,
+}
 _ENERGY: dict[str, Callable[[dict[str, Any]], energy_tables.Table]] = {
     "energy-rows": energy_tables.rows,
     "energy-crossovers": energy_tables.crossovers,

@@ -110,7 +110,7 @@ def test_killed_in_the_middle_and_resumed_nothing_is_lost_or_repeated(
     # Neither a new search nor another one goes there.
     for change, line in (
         ([], "already holds results.sqlite"),
-        (["--resume", "--cost", "watts"], "was begun with cost"),
+        (["--resume", "--cost", "watts"], "was begun with cost = 'joules', not 'watts'"),
     ):
         assert main(["device", "fit", *search, *change, "--out", str(tmp_path / "whole")]) == 2
         assert line in capsys.readouterr().err

@@ -13,7 +13,7 @@ from processes import environment
 from benchmarks import start_up
 
 # Not pydantic: typer imports it by itself to show the help of a command.
-HEAVY = {"numba", "numpy", "scipy", "matplotlib", "sklearn", "distributed"}
+HEAVY = {"numba", "numpy", "scipy", "matplotlib", "sklearn", "distributed", "optuna"}
 
 MODULES = """
 import json, sys
@@ -51,6 +51,7 @@ def answer(code: str, *arguments: str, **changes: str) -> list:
         ["bench", "energy", "--help"],
         ["train", "--help"],
         ["device", "--help"],
+        ["device", "fit", "--help"],
         ["sweep", "--help"],
     ],
     ids=" ".join,
