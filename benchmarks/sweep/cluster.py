@@ -142,6 +142,8 @@ def local(workers: int | None, points: int) -> Iterator[Cluster]:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
+            # It has a small web server all the same; on any free port, so that two sweeps get along.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             memory_limit=0,  # a point needs what it needs; the machine's own limits hold
             silence_logs="CRITICAL",
         ) as cluster,
