@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -37,6 +38,11 @@ _DASK = {
     # No task waits at a worker behind another one, which might take the worker down with it.
     "distributed.scheduler.worker-saturation": 1.0,
 }
+
+
+# A connection that is lost is told in one line of our own.
+for _name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass

@@ -283,20 +283,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def scheduler_with_workers(folder: Path, workers: int) -> Iterator[str]:
+def scheduler_with_workers(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A Dask scheduler and its workers, each a process that knows of this test nothing but the address."""
     address = f"tcp://127.0.0.1:{free_port()}"
     python = [sys.executable, "-c"]
     scheduler = "from distributed.cli.dask_scheduler import main; main()"
     worker = "from distributed.cli.dask_worker import main; main()"
     listen = ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
-    with started([*python, scheduler, *listen], folder):
+    with started([*python, scheduler, *listen], folder) as server:
         join = [address, "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
         processes = [started([*python, worker, *join], folder) for _ in range(workers)]
         for process in processes:
             process.__enter__()
         try:
-            yield address
+            wait_for(lambda: answers(address), server)
+            yield address, server
         finally:
             for process in processes:
                 process.__exit__(None, None, None)
@@ -305,13 +306,26 @@ def scheduler_with_workers(folder: Path, workers: int) -> Iterator[str]:
 def test_a_scheduler_of_its_own_gives_the_same_table(
     by_one_worker: Path, opu: Opu, sweep: Path, tmp_path: Path
 ) -> None:
-    with scheduler_with_workers(tmp_path, 2) as address:
-        wait_for(lambda: answers(address))
+    with scheduler_with_workers(tmp_path, 2) as (address, _):
         remote = opu("sweep", sweep, "--scheduler", address, "--out", "remote")
     assert remote.returncode == 0, remote.stderr
     assert outcomes(tmp_path / "remote") == outcomes(by_one_worker)
     assert table(tmp_path / "remote") == table(by_one_worker)
     assert query(tmp_path / "remote", "SELECT scheduler FROM sessions") == [(address,)]
+
+
+def test_a_scheduler_that_is_lost_costs_no_result(longer: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with (
+        scheduler_with_workers(tmp_path, 1) as (address, scheduler),
+        sweeping(tmp_path, longer, "--scheduler", address, "--out", folder) as process,
+    ):
+        wait_for(lambda: count(folder, "done") >= 1, process)
+        scheduler.kill()
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (2, "")
+    assert err == f"opu: --scheduler {address}: the connection was lost; results so far are stored, --resume goes on\n"
+    assert 1 <= count(folder, "done") < 10
 
 
 def answers(address: str) -> bool:
