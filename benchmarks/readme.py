@@ -1,8 +1,8 @@
 """Tables of README.md, written from the result files: `python -m benchmarks.readme` in a checkout.
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`, NAME a file of benchmarks/results without `.json`, or
-`reproduce-` (figures) or `claims-` and a published system, or `energy-` and a table of `opu bench energy`; the lines that close
-`opu bench throughput` stand with its table.
+`reproduce-` (figures) or `claims-` and a published system, or `energy-` and a table of `opu bench energy`; the lines
+that close `opu bench throughput` stand with its table.
 """
 
 from __future__ import annotations
