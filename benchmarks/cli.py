@@ -717,7 +717,10 @@ def report(
 )
 def sweep(
     sweep: Annotated[
-        str | None, typer.Argument(help="Shipped name (see --list) or TOML file.", show_default=False)
+        str | None,
+        typer.Argument(
+            help="Shipped name (see --list) or TOML file.", show_default=False, autocompletion=completion.sweeps
+        ),
     ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes on this machine; one a core without it.", show_default=False)
@@ -739,7 +742,12 @@ def sweep(
     ] = None,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change the base, for example trainer.epochs=3."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change the base, for example trainer.epochs=3.",
+            autocompletion=completion.experiment_keys,
+        ),
     ] = None,
     parquet: Annotated[bool, typer.Option("--parquet", help="Also write results.parquet (needs pyarrow).")] = False,
     pareto: Annotated[

@@ -35,7 +35,7 @@ def methods(incomplete: str) -> Offers:
 
 def data_sets(incomplete: str) -> Offers:
     """Data sets, with a line on each."""
-    from dfa.data import catalogue
+    from dfa.sources import catalogue
 
     return [(source.name, source.description) for source, _ in catalogue() if source.name.startswith(incomplete)]
 

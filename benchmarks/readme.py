@@ -1,8 +1,8 @@
 """Tables of README.md, written from the result files: `python -m benchmarks.readme` in a checkout.
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`, NAME a file of benchmarks/results without `.json`, or
-`reproduce-` and a published system, or `energy-` and a table of `opu bench energy`; the lines that close
-`opu bench throughput` stand with its table.
+`reproduce-` (figures) or `claims-` and a published system, or `energy-` and a table of `opu bench energy`; the lines
+that close `opu bench throughput` stand with its table.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ def _lines(name: str) -> str:
     speed = name == "throughput"
     if name.startswith("reproduce-"):
         header, rows = reproduce.table(reproduce.document(name.removeprefix("reproduce-")))
+    elif name.startswith("claims-"):
+        header, rows = reproduce.criteria_table(reproduce.document(name.removeprefix("claims-")))
     elif name in _ENERGY:
         header, rows = _ENERGY[name](json.loads((RESULTS / "energy.json").read_text(encoding="utf-8")))
     else:

@@ -85,7 +85,12 @@ def _draw_alignment(axes: Axes, history: list[dict[str, float]], alignments: lis
             at, values, "-" if alignments else "o-", ms=3, color=_BLUE, alpha=shade, label=f"{name} {segment + 1}"
         )
     axes.axhline(0.0, color=_GREY, lw=0.8)
-    axes.set(title="Cosine of update to backpropagation", xlabel="step" if alignments else "epoch", ylim=(-0.1, 1.05))
+    lowest = min((value for line in axes.get_lines() for value in np.asarray(line.get_ydata(), float)), default=0.0)
+    axes.set(
+        title="Cosine of update to backpropagation",
+        xlabel="step" if alignments else "epoch",
+        ylim=(min(-0.1, lowest - 0.05), 1.05),
+    )
 
 
 def _spent(result: dict[str, Any]) -> str:

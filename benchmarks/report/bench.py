@@ -24,6 +24,7 @@ _KINDS: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...], Make], ...] = (
     ("opu reproduce", "tables", (), ("rows", "system"), bench_tables.reproductions),
     ("opu device check", "checks", ("device",), ("measured", "expected"), bench_tables.self_test),
     ("opu device show", "figures", ("teraops_peak", "card"), (), bench_tables.card),
+    ("opu bench", "rows", ("conventions", "provenance"), (), bench_tables.other),
 )
 _ORIGIN = ("version", "commit", "python", "numpy", "numba", "cpu", "threads", "started_at", "load_average")
 

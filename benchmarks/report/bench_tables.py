@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.report import figures
@@ -93,6 +94,13 @@ def reproductions(content: dict[str, Any], where: str) -> Section:
         rows = _rows(table, "rows")
         tables.append(columns(name, rows, all_keys(rows)))
     return Section("Published results beside ours", text=["Published results beside ours."], tables=tables)
+
+
+def other(content: dict[str, Any], where: str) -> Section:
+    """A benchmark that has no page of its own yet: its rows and single figures."""
+    shown = {key: value for key, value in content.items() if key not in ("conventions", "provenance", "experiment")}
+    tables = [table for table in generic(shown) if table.rows]
+    return Section(Path(where).stem, text=["Rows and figures of a benchmark."], tables=tables)
 
 
 def self_test(content: dict[str, Any], where: str) -> Section:

@@ -20,12 +20,18 @@ class _Experiment(Stored):
 
 class _Row(Stored):
     method: str
+    variant: str | None = None
     accuracies: list[float]
     accuracy_mean: float
     accuracy_std: float | None = None
     alignment: list[float] = Field(default_factory=list)
     host_s_per_epoch: float
     device: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """A comparison of devices calls its rows variants."""
+        return self.variant or self.method
 
 
 class _Ratio(Stored):
@@ -66,7 +72,7 @@ def section(content: dict[str, Any], where: str) -> Section:
         ("method", "accuracy [%]", "± [%]", "seeds", "alignment, layer by layer"),
         [
             [
-                Cell(row.method),
+                Cell(row.name),
                 Cell(f"{100 * row.accuracy_mean:.2f}", row.accuracy_mean),
                 Cell(f"{100 * row.accuracy_std:.2f}", row.accuracy_std) if row.accuracy_std is not None else Cell("–"),
                 cell(len(row.accuracies)),
@@ -75,11 +81,11 @@ def section(content: dict[str, Any], where: str) -> Section:
             for row in rows
         ],
     )
-    devices = [{"method": row.method, **row.device} for row in rows if row.device]
+    devices = [{"method": row.name, **row.device} for row in rows if row.device]
     host = Table(
         "Host time of this program",
         ("method", "s an epoch"),
-        [[Cell(row.method), cell(row.host_s_per_epoch, 3)] for row in rows],
+        [[Cell(row.name), cell(row.host_s_per_epoch, 3)] for row in rows],
     )
     drawn = [Figure("Test accuracy; dots are seeds, bars mean and standard deviation.",
                     figures.drawn(lambda axes: _accuracies(axes, rows)))]  # fmt: skip
@@ -87,15 +93,16 @@ def section(content: dict[str, Any], where: str) -> Section:
         caption = "Cosine between each hidden layer's update and the one of backpropagation, mean over seeds."
         drawn.append(Figure(caption, figures.drawn(lambda axes: _alignments(axes, rows))))
     named = document.experiment
-    text = [f"{named.description or named.name}: {len(rows)} methods, {len(rows[0].accuracies)} seeds."]
+    compared = "variants" if any(row.variant for row in rows) else "training methods"
+    text = [f"{named.description or named.name}: {len(rows)} {compared}, {len(rows[0].accuracies)} seeds."]
     if ratio is not None:
         text.append(
             f"Host time of an optical epoch over a digital one: {number(ratio.median, 3)}, "
             f"{number(ratio.min, 3)} to {number(ratio.max, 3)} over {ratio.pairs} pairs."
         )
     tables = [accuracy, *([columns("Device (simulated, seed 0)", devices, _DEVICE)] if devices else []), host]
-    tiles = [(f"{100 * row.accuracy_mean:.2f} %", f"test accuracy, {row.method}") for row in rows]
-    return Section(f"{named.name}: training methods", text=text, tiles=tiles, figures=drawn, tables=tables)
+    tiles = [(f"{100 * row.accuracy_mean:.2f} %", f"test accuracy, {row.name}") for row in rows]
+    return Section(f"{named.name}: {compared}", text=text, tiles=tiles, figures=drawn, tables=tables)
 
 
 def _accuracies(axes: Axes, rows: list[_Row]) -> None:
@@ -128,6 +135,6 @@ def _alignments(axes: Axes, rows: list[_Row]) -> None:
 
 
 def _methods(axes: Axes, rows: list[_Row]) -> None:
-    axes.set_xticks(range(len(rows)), [figures.plain(row.method, 14) for row in rows])
+    axes.set_xticks(range(len(rows)), [figures.plain(row.name, 14) for row in rows])
     axes.set_xlim(-0.6, len(rows) - 0.4)
     axes.grid(visible=False, axis="x")

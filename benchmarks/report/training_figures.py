@@ -49,6 +49,7 @@ def alignment(axes: Axes, history: Sequence[Mapping[str, float]], layers: Sequen
         shown = f"hidden layer {key.removeprefix('alignment_')}" if len(layers) <= 6 or index % 4 == 0 else None
         _curve(axes, history, key, color=colour, label=shown)
     axes.axhline(0.0, color=figures.MUTED, lw=0.8)
-    axes.set(title="Alignment to backpropagation", ylim=(-0.1, 1.05))
+    lowest = min((row[key] for row in history for key in layers if math.isfinite(row.get(key, math.nan))), default=0.0)
+    axes.set(title="Alignment to backpropagation", ylim=(min(-0.1, lowest - 0.05), 1.05))
     axes.legend()
     figures.whole_epochs(axes)

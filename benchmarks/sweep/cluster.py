@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import time
@@ -37,6 +38,11 @@ _DASK = {
     # No task waits at a worker behind another one, which might take the worker down with it.
     "distributed.scheduler.worker-saturation": 1.0,
 }
+
+
+# A connection that is lost is told in one line of our own.
+for _name in ("distributed", "distributed.client", "tornado.application", "asyncio"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 
 @dataclass
@@ -142,6 +148,8 @@ def local(workers: int | None, points: int) -> Iterator[Cluster]:
             threads_per_worker=1,
             processes=True,
             dashboard_address=None,
+            # It has a small web server all the same; on any free port, so that two sweeps get along.
+            scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
             memory_limit=0,  # a point needs what it needs; the machine's own limits hold
             silence_logs="CRITICAL",
         ) as cluster,

@@ -14,7 +14,7 @@ from matplotlib.ticker import NullFormatter
 
 from benchmarks.sweep.definition import AxisConfig, SweepConfig
 from benchmarks.sweep.pareto import Candidate
-from benchmarks.sweep.quantities import BETTER, grouped, mean, spread
+from benchmarks.sweep.quantities import BETTER, grouped, mean, quality, spread
 from benchmarks.sweep.store import Row
 from benchmarks.sweep.tables import short, text
 from dfa.plots import save_png
@@ -105,9 +105,13 @@ def _numeric(axis: AxisConfig, groups: Groups) -> bool:
     )
 
 
+def _quality(groups: Groups) -> str:
+    return quality([seed for _, seeds in groups for seed in seeds])
+
+
 def _shown(groups: Groups) -> list[str]:
     """Accuracy and energy, and of power and frame rate what the sweep moves."""
-    names = ["accuracy"]
+    names = [_quality(groups)]
     for name in ("joules", "watts", "frame_rate_hz"):
         values = [value for _, seeds in groups if (value := mean(seeds, name)) is not None]
         if values and (name == "joules" or max(values) - min(values) > 1e-6 * max(map(abs, values))):
@@ -236,8 +240,9 @@ def _scatters(groups: Groups, axes: Sequence[AxisConfig]) -> Figure:
     down = -(-len(axes) // across)
     figure = Figure(figsize=(1.0 + 3.6 * across, 1.2 + 3.0 * down), layout="constrained")
     panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
-    words, scale = label("accuracy")
-    known = [(p, seeds) for p, seeds in groups if mean(seeds, "accuracy") is not None]
+    name = _quality(groups)
+    words, scale = label(name)
+    known = [(p, seeds) for p, seeds in groups if mean(seeds, name) is not None]
     energy = [mean(seeds, "joules") for _, seeds in known]
     shades = energy if known and None not in energy else None
     drawn = None
@@ -245,12 +250,12 @@ def _scatters(groups: Groups, axes: Sequence[AxisConfig]) -> Figure:
         numeric = _numeric(axis, groups)
         places = {repr(value): value if numeric else index for index, value in enumerate(_values(axis, groups))}
         x = [places[repr(_at(p, axis))] for p, _ in known]
-        y = [scale * (mean(seeds, "accuracy") or 0.0) for _, seeds in known]
+        y = [scale * (mean(seeds, name) or 0.0) for _, seeds in known]
         drawn = panel.scatter(x, y, c=shades if shades is not None else _BLUE, s=16, cmap="viridis_r")
         if numeric and axis.scale == "log":
             panel.set_xscale("log")
         elif not numeric:
-            panel.set_xticks(list(places.values()), [name.strip("'") for name in places], rotation=20)
+            panel.set_xticks(list(places.values()), [value.strip("'") for value in places], rotation=20)
         panel.set_xlabel(axis_label(axis.names[0]))
         panel.grid(alpha=0.25)
         panel.set_axisbelow(True)

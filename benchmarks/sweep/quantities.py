@@ -18,8 +18,10 @@ from opu_sim.config import refused
 BETTER = {
     "accuracy": "more",
     "loss": "less",
+    "perplexity": "less",
     "validation_accuracy": "more",
     "validation_loss": "less",
+    "validation_perplexity": "less",
     "train_accuracy": "more",
     "train_loss": "less",
     "device_s": "less",
@@ -52,15 +54,13 @@ HOST = ("host_s", "started_at", "finished_at")
 
 
 def quantities(result: Mapping[str, Any]) -> dict[str, float]:
-    """The numbers of a point that is done; `accuracy` and `loss` are those of the test set.
+    """The numbers of a point that is done; `accuracy`, `loss`, `perplexity` without a prefix are of the test set.
 
     A key is missing where the experiment has no such quantity: a digital method spends no device time.
     """
     found: dict[str, float] = {}
     for part, prefix in (("test", ""), ("validation", "validation_"), ("train", "train_")):
-        for name in ("accuracy", "loss"):
-            if name in result["metrics"][part]:
-                found[prefix + name] = result["metrics"][part][name]
+        found |= {prefix + name: value for name, value in result["metrics"].get(part, {}).items()}
     found |= {f"alignment_{layer + 1}": cosine for layer, cosine in enumerate(result["alignment"])}
     if result["device"]["device_s"]:
         found |= {name: result["device"][name] for name in _DEVICE if name in result["device"]}
@@ -149,6 +149,11 @@ def grouped(rows: Sequence[Row]) -> list[tuple[dict[str, Any], list[dict[str, fl
         if row.status == "done" and row.result is not None:
             groups.setdefault(repr(row.parameters), (row.parameters, []))[1].append(quantities(row.result))
     return list(groups.values())
+
+
+def quality(seeds: Sequence[Mapping[str, float]]) -> str:
+    """What tells good training from bad: accuracy, of a language model perplexity."""
+    return next((name for name in ("accuracy", "perplexity") if any(name in seed for seed in seeds)), "loss")
 
 
 def mean(seeds: Sequence[Mapping[str, float]], name: str) -> float | None:

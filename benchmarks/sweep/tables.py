@@ -18,6 +18,7 @@ MOST_COMPLAINTS = 4
 # quantity, heading, scale
 _COLUMNS = (
     ("accuracy", "accuracy, %", 100.0),
+    ("perplexity", "perplexity", 1.0),
     ("joules", "J", 1.0),
     ("watts", "W", 1.0),
     ("device_s", "device s", 1.0),

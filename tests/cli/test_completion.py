@@ -32,7 +32,7 @@ def offered(*words: str) -> list[str]:
         (["re"], ["reproduce", "report"]),
         (["train", "--dev"], ["--device"]),
         (["train", ""], shipped_names("experiments")),
-        (["train", "mnist"], ["mnist-mlp"]),
+        (["train", "mnist-"], ["mnist-microring", "mnist-mlp"]),
         (["train", "--device", "light"], ["light-in-the-loop", "lighton-aurora", "lighton-full-frame"]),
         (["train", "--method", ""], list(METHODS)),
         (["device", "show", ""], shipped_names("devices")),
@@ -40,10 +40,12 @@ def offered(*words: str) -> list[str]:
         (["bench", "training", "c"], ["citeseer-gcn", "cora-gcn"]),
         (["bench", "tradeoffs", "--device", "fili"], ["filipovich-50x20"]),
         (["data", "fetch", "c"], ["cora", "citeseer"]),
-        (["reproduce", ""], ["mnist", "graphs"]),
+        (["reproduce", ""], ["mnist", "graphs", "language", "microring"]),
         (["train", "--set", "device.camera.adc"], ["device.camera.adc_bits="]),
         (["device", "show", "ideal", "--set", "camera.adc"], ["camera.adc_bits="]),
         (["bench", "training", "--set", "trainer.e"], ["trainer.epochs=", "trainer.error_encoding="]),
+        (["sweep", "adc"], ["adc-bits"]),
+        (["sweep", "adc-bits", "--set", "device.camera.adc"], ["device.camera.adc_bits="]),
         (["train", "nosuch"], []),
     ],
     ids=" ".join,
@@ -72,7 +74,8 @@ def test_offered_keys_are_keys() -> None:
     table = load_experiment("digits-mlp").table()
     for key in (key.rstrip("=") for key, _ in experiment_keys("") if not key.startswith("device.")):
         part, name = key.split(".")
-        load_experiment("digits-mlp", settings={key: table[part][name]})
+        if (value := table[part].get(name)) is not None:
+            load_experiment("digits-mlp", settings={key: value})
     assert dict([parse_assignment("device.camera.adc_bits=6")]) == {"device.camera.adc_bits": 6}
 
 

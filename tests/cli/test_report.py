@@ -303,6 +303,18 @@ def test_energy_with_lines_and_a_training_model(tmp_path: Path) -> None:
     assert cards == [["against", "token.time"], ["p100", "3 × 10⁹"]]
 
 
+def test_of_a_benchmark_without_a_page_of_its_own(tmp_path: Path) -> None:
+    rows = [
+        {"lock": "heater", "watts": 3.5, "parts": {"laser": 0.5}},
+        {"lock": "none", "watts": 1.0, "parts": {"laser": 1}},
+    ]
+    document = {"device": "mine", "rows": rows, "conventions": "what is what", "provenance": {"commit": "0" * 40}}
+    (tmp_path / "bank-sizes.json").write_text(json.dumps(document))
+    html = reported(tmp_path)
+    assert html.tables["rows"] == [["lock", "watts", "parts.laser"], ["heater", "3.5", "0.5"], ["none", "1", "1"]]
+    assert "what is what" in html.text
+
+
 # Sweeps.
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -203,8 +203,12 @@ def by_one_worker(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_workers_give_what_one_gives(by_one_worker: Path, opu: Opu, sweep: Path, tmp_path: Path) -> None:
-    done = opu("sweep", sweep, "--workers", 2, "--out", "out")
-    assert done.returncode == 0, done.stderr
+    with socket.socket() as other:
+        with suppress(OSError):  # taken already: all the better
+            other.bind(("127.0.0.1", 8787))  # where another Dask on this machine has its dashboard
+            other.listen()
+        done = opu("sweep", sweep, "--workers", 2, "--out", "out")
+    assert (done.returncode, done.stderr) == (0, "")
     cores = os.cpu_count() or 1
     assert query(by_one_worker, "SELECT workers, threads FROM sessions") == [(1, cores)]
     assert query(tmp_path / "out", "SELECT workers, threads FROM sessions") == [(2, max(1, cores // 2))]
@@ -279,20 +283,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def scheduler_with_workers(folder: Path, workers: int) -> Iterator[str]:
+def scheduler_with_workers(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """A Dask scheduler and its workers, each a process that knows of this test nothing but the address."""
     address = f"tcp://127.0.0.1:{free_port()}"
     python = [sys.executable, "-c"]
     scheduler = "from distributed.cli.dask_scheduler import main; main()"
     worker = "from distributed.cli.dask_worker import main; main()"
     listen = ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard"]
-    with started([*python, scheduler, *listen], folder):
+    with started([*python, scheduler, *listen], folder) as server:
         join = [address, "--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1"]
         processes = [started([*python, worker, *join], folder) for _ in range(workers)]
         for process in processes:
             process.__enter__()
         try:
-            yield address
+            wait_for(lambda: answers(address), server)
+            yield address, server
         finally:
             for process in processes:
                 process.__exit__(None, None, None)
@@ -301,13 +306,26 @@ def scheduler_with_workers(folder: Path, workers: int) -> Iterator[str]:
 def test_a_scheduler_of_its_own_gives_the_same_table(
     by_one_worker: Path, opu: Opu, sweep: Path, tmp_path: Path
 ) -> None:
-    with scheduler_with_workers(tmp_path, 2) as address:
-        wait_for(lambda: answers(address))
+    with scheduler_with_workers(tmp_path, 2) as (address, _):
         remote = opu("sweep", sweep, "--scheduler", address, "--out", "remote")
     assert remote.returncode == 0, remote.stderr
     assert outcomes(tmp_path / "remote") == outcomes(by_one_worker)
     assert table(tmp_path / "remote") == table(by_one_worker)
     assert query(tmp_path / "remote", "SELECT scheduler FROM sessions") == [(address,)]
+
+
+def test_a_scheduler_that_is_lost_costs_no_result(longer: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    with (
+        scheduler_with_workers(tmp_path, 1) as (address, scheduler),
+        sweeping(tmp_path, longer, "--scheduler", address, "--out", folder) as process,
+    ):
+        wait_for(lambda: count(folder, "done") >= 1, process)
+        scheduler.kill()
+        out, err = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, out) == (2, "")
+    assert err == f"opu: --scheduler {address}: the connection was lost; results so far are stored, --resume goes on\n"
+    assert 1 <= count(folder, "done") < 10
 
 
 def answers(address: str) -> bool:
@@ -369,6 +387,7 @@ def test_a_full_disk_keeps_what_is_done(longer: Path, tmp_path: Path) -> None:
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (size, size))
         _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 1, err
+    assert len(err.splitlines()) == 1, err
     (line,) = err.splitlines()
     assert line.startswith(f"opu: {folder / 'results.sqlite'}: cannot be written: ")
     kept = count(folder, "done")
