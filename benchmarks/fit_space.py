@@ -292,6 +292,8 @@ def parse_space(texts: Sequence[str]) -> dict[str, Any]:
             value = _ends(key, value)
         elif isinstance(value, list) and (not value or any(entry in value[:i] for i, entry in enumerate(value))):
             raise refused(f"--space {key} = {shown(value)}: must be a list of one or more different values")
+        if any(isinstance(entry, list | dict) for entry in (value if isinstance(value, list) else [value])):
+            raise refused(f"--space {key} = {shown(value)}: must be numbers, texts, true or false")
         found[key] = value
     return found
 

@@ -47,7 +47,9 @@ def stored(folder: Path) -> list[tuple[str, str, int]]:
             return []
 
 
-def test_cheapest_of_a_small_grid_is_a_card_that_trains_alike(opu: Opu, tmp_path: Path) -> None:
+def test_cheapest_of_a_small_grid_is_a_card_that_trains_alike(
+    opu: Opu, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # Any accuracy will do, so that the least watts win: the weakest laser, whatever its bits; 5 W of 30 are its 100 mW.
     done = opu("device", "fit", "--accuracy", "0.001", "--cost", "watts", *CARDS, "--out", "f", "--json", "--plot")
     assert done.returncode == 0, done.stderr
@@ -62,11 +64,10 @@ def test_cheapest_of_a_small_grid_is_a_card_that_trains_alike(opu: Opu, tmp_path
     assert base["watts"] - winner["watts"] == pytest.approx(0.05 / 0.02 / 0.9)
     assert (tmp_path / "f" / "fit.png").read_bytes().startswith(b"\x89PNG")
 
-    shown = opu("device", "show", "f/card.toml", "--json")
-    assert shown.returncode == 0, shown.stderr
-    assert json.loads(shown.stdout)["watts"] == pytest.approx(winner["watts"])
-    trained = opu("train", "--device", "f/card.toml", *TASK, "--out", "again")
-    assert trained.returncode == 0, trained.stderr
+    card = str(tmp_path / "f" / "card.toml")
+    assert main(["device", "show", card, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["watts"] == pytest.approx(winner["watts"])
+    assert main(["train", "--device", card, *TASK, "--out", str(tmp_path / "again")]) == 0
     result = json.loads((tmp_path / "again" / "result.json").read_text())
     assert result["metrics"]["test"]["accuracy"] == winner["accuracies"][0]
     assert result["device"]["joules"] == pytest.approx(winner["joules"], rel=1e-12)
@@ -104,8 +105,8 @@ def test_killed_in_the_middle_and_resumed_nothing_is_lost_or_repeated(
     assert before == [row for row in after if row[2] == 1]
     assert {status for _, status, _ in after} == {"done"}
     # Two workers and one, in one go and in two: the same trials, to the last bit.
-    whole = opu("device", "fit", *search, "--workers", "1", "--out", "whole")
-    assert whole.returncode == 0, whole.stderr
+    assert main(["device", "fit", *search, "--workers", "1", "--out", str(tmp_path / "whole")]) == 0
+    capsys.readouterr()
     assert content(tmp_path / "killed") == content(tmp_path / "whole")
     # Neither a new search nor another one goes there.
     for change, line in (

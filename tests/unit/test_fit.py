@@ -261,6 +261,7 @@ def test_a_card_that_states_its_cameras_figures_keeps_it(task: Task, tmp_path: P
         (["dmd.watts=1..2"], "a range is for timing.exposure_us, laser.power_mw"),
         (["laser.power_mw=[]"], "must be a list of one or more different values"),
         (["laser.power_mw=[1.0, 1.0]"], "must be a list of one or more different values"),
+        (["laser.power_mw=[[1.0], [2.0]]"], "must be numbers, texts, true or false"),
         (["laser.power_mw=1..2", "device.laser.power_mw=[1.0]"], "laser.power_mw: there twice"),
     ],
 )
