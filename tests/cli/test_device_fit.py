@@ -141,6 +141,29 @@ def test_refused_cards_are_failed_trials_and_nothing_found_is_one_line(opu: Opu,
     assert "Traceback" not in done.stderr
 
 
+def test_a_device_that_cannot_be_built_is_a_failed_trial(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Grains of 136 pixels: the CMV2000 has room for 15 x 8 outputs, the IMX174 for 14 x 8, of which 116 are too many.
+    monkeypatch.chdir(tmp_path)
+    values = {
+        "trainer.epochs": 1,
+        "model.hidden": [116],
+        "device.medium.speckle_grain_px": 136.0,
+        "device.camera.adc_bits": 8,
+        "device.camera.roi_rows": 64,
+        "device.timing.exposure_us": 400.0,
+        "device.laser.power_mw": 100.0,
+    }
+    settings = [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+    options = ["--seeds", "1", "--confirm", "1", "--workers", "1", "--out", "f", "--accuracy", "0.01"]
+    assert main(["device", "fit", *settings, "--space", 'camera.model=["imx174", "cmv2000"]', *options]) == 0
+    assert "opu: trial 0 failed: n_out = 116: " in capsys.readouterr().err
+    document = content(tmp_path / "f")
+    assert [trial["status"] for trial in document["trials"]] == ["failed", "done"]
+    assert document["winner"] == document["base"] == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
