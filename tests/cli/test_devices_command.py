@@ -65,7 +65,7 @@ def test_table_and_own_cards(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         (["--device", "ideal", "--device", "ideal"], "--device: ideal, ideal; must be different ones"),
         (["--seeds", "0"], "Invalid value for '--seeds': "),
         (["--set", "trainer.epoch=3"], "trainer.epoch: unknown key; did you mean 'epochs'?"),
-        (["--set", "device.camera.adc_bits=6"], "filipovich-50x20.toml: camera: unknown key; allowed: "),
+        (["--set", "device.camera.adc_bits=6"], "--set device.camera: unknown key; allowed: "),
     ],
     ids=" ".join,
 )
