@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks import completion
+from benchmarks import BLAS_WAIT, completion
 
 if TYPE_CHECKING:
     from opu_sim.cards import DeviceCard
@@ -826,7 +826,7 @@ def _report(document: dict[str, Any], as_json: bool, header: list[str], rows: li
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status: 0, 1, 2 (the user's input) or 130 (interrupted)."""
     # Idle BLAS threads spin for 25 ms by default and slow down the kernels' own threads; see also `opu_sim`.
-    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", BLAS_WAIT)
     from benchmarks.failures import exit_status
 
     return exit_status(lambda: app(args=arguments, standalone_mode=False, prog_name="opu"))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import BLAS_WAIT
 from benchmarks.pytorch_side import BATCH, BLOCKS, CASES, CONTEXT, HEADS, SEQUENCES, SIZES, VOCABULARY, WIDTH
 from dfa import provenance
 from opu_sim.errors import ConfigError
@@ -27,7 +28,7 @@ CONVENTIONS = (
     f"transformer: a step of backpropagation, width {WIDTH}, {BLOCKS} blocks, {HEADS} heads, {SEQUENCES} sequences of "
     f"{CONTEXT} tokens, vocabulary {VOCABULARY}, Adam; PyTorch's with scaled_dot_product_attention, eager. "
     "Each side is a process of its own with as many threads as this process may use cores, its BLAS and OpenMP as its "
-    "own package sets them (ours as in a program that imports opu_sim), and the two take turns. "
+    "own package sets them (ours as `opu` does), and the two take turns. "
     "ours_s, pytorch_s: host wall clock, medians; ratio: ours over PyTorch's, median over the pairs of turns that "
     "follow each other, with its quartiles; pass: ratio at most allowed."
 )
@@ -85,13 +86,14 @@ class _Side:
     """The process of one side."""
 
     def __init__(self, side: str, threads: int, samples: int) -> None:
+        self._own = {"OPENBLAS_THREAD_TIMEOUT": BLAS_WAIT} if side == "ours" else {}
         self._command = [sys.executable, "-m", "benchmarks.pytorch_side", side, str(threads), str(samples)]
 
     def __enter__(self) -> _Side:
         # Each side finds what its own libraries choose, not what this process was started with.
         environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "OPENBLAS_"))}
         self._process = subprocess.Popen(
-            self._command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            self._command, env=environment | self._own, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         return self
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from dfa import updates
 from dfa.parallel import for_each
 
 Array = npt.NDArray[np.floating[Any]]
 
-# Elements per pass. An update makes about ten passes over its arrays: in pieces of this size (256 KiB of
-# float32) they stay in cache between passes, and NumPy's cost per call stays hidden. All cores share the pieces.
+# Elements of a piece; all cores share the pieces.
 CHUNK = 65536
 # Fewer elements than these are updated sooner by one core than shared.
 SHARED = 4 * CHUNK
@@ -59,7 +58,6 @@ class Optimizer(ABC):
         # Counted per parameter, so that one left out for a while is still corrected for its own age.
         self._steps = np.zeros(len(self.parameters), np.int64)
         self._moments: dict[str, list[Array]] = {}
-        self._own = threading.local()
         self._decays = [True] * len(self.parameters) if decayed is None else list(decayed)
         if len(self._decays) != len(self.parameters):
             raise ValueError(f"decayed has {len(self._decays)} flags: must have {len(self.parameters)}")
@@ -97,22 +95,13 @@ class Optimizer(ABC):
 
     def _update_piece(self, index: int, at: slice, g: Array) -> None:
         p = self.parameters[index].reshape(-1)[at]
-        scratch, decayed = self._buffers(p.dtype)
-        if self.weight_decay and self._decays[index]:
-            g = np.add(g, np.multiply(p, self.weight_decay, out=scratch[: p.size]), out=decayed[: p.size])
         moments = [arrays[index].reshape(-1)[at] for arrays in self._moments.values()]
-        self._update(index, p, g, moments, scratch[: p.size])
-
-    def _buffers(self, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-        """Two of CHUNK elements, of this thread's own."""
-        buffers: dict[Any, tuple[Array, Array]] = self._own.__dict__
-        if dtype.char not in buffers:
-            buffers[dtype.char] = (np.empty(CHUNK, dtype), np.empty(CHUNK, dtype))
-        return buffers[dtype.char]
+        decay = self.weight_decay if self._decays[index] else 0.0
+        self._update(index, p, g, moments, p.dtype.type(decay))
 
     @abstractmethod
-    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], scratch: Array) -> None:
-        """Update one flat piece of parameter `index` and of its moments; may overwrite `scratch`."""
+    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], decay: np.floating[Any]) -> None:
+        """Update one flat piece of parameter `index` and of its moments; weight decay has the type of `p`."""
 
     def _named(self) -> dict[str, Array | npt.NDArray[np.int64]]:
         moments = {f"{key}.{i}": a for key, arrays in self._moments.items() for i, a in enumerate(arrays)}
@@ -159,13 +148,10 @@ class SGD(Optimizer):
         if momentum:
             self._moments = {"velocity": [np.zeros_like(p) for p in self.parameters]}
 
-    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], scratch: Array) -> None:
-        if moments:
-            (velocity,) = moments
-            velocity *= self.momentum
-            velocity += g
-            g = velocity
-        p -= np.multiply(g, self.learning_rate, out=scratch)
+    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], decay: np.floating[Any]) -> None:
+        # Without momentum there is no velocity to keep.
+        velocity, scalar = (moments or [np.zeros_like(p)])[0], p.dtype.type
+        updates.sgd(p, g, velocity, scalar(self.learning_rate), scalar(self.momentum), decay)
 
 
 class Adam(Optimizer):
@@ -192,21 +178,15 @@ class Adam(Optimizer):
         # the running sums M = beta1 M + g, V = beta2 V + g^2 and join the bias corrections as scalars.
         self._moments = {key: [np.zeros_like(p) for p in self.parameters] for key in ("first", "second")}
 
-    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], scratch: Array) -> None:
+    def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], decay: np.floating[Any]) -> None:
         # m_hat = M first_scale, sqrt(v_hat) = sqrt(V) second_scale
-        t = int(self._steps[index])
+        t, scalar = int(self._steps[index]), p.dtype.type
         first_scale = (1 - self.beta1) / (1 - self.beta1**t)
         second_scale = math.sqrt((1 - self.beta2) / (1 - self.beta2**t))
+        rate, epsilon = self.learning_rate * first_scale / second_scale, self.epsilon / second_scale
         first, second = moments
-        first *= self.beta1
-        first += g
-        second *= self.beta2
-        second += np.multiply(g, g, out=scratch)
-        np.sqrt(second, out=scratch)
-        scratch += self.epsilon / second_scale
-        np.divide(first, scratch, out=scratch)
-        scratch *= self.learning_rate * first_scale / second_scale
-        p -= scratch
+        scalars = (scalar(value) for value in (rate, self.beta1, self.beta2, epsilon))
+        updates.adam(p, g, first, second, *scalars, decay)
 
 
 OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
