@@ -19,7 +19,7 @@ from opu_sim.errors import ConfigError
 
 SAMPLES, QUICK_SAMPLES = 60_000, 6_400
 PAIRS, QUICK_PAIRS = 7, 3
-PAUSE_S = 0.05  # after each turn: the threads of a library spin for some milliseconds before they sleep
+PAUSE_S = 0.5  # after each turn: idle threads of OpenMP runtimes spin, for up to 200 ms by default, before they sleep
 CONVENTIONS = (
     f"mlp: an epoch of {'-'.join(map(str, SIZES))}, samples of noise in batches of {BATCH}, float32, softmax "
     "cross-entropy, method dfa: shuffle, forward, loss and accuracy, one projection for all hidden layers, gradients, "

@@ -12,20 +12,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from dfa import loops
+
 Array = npt.NDArray[np.floating[Any]]
 
 
-def _relu(h: Array) -> None:
-    # Against a row of zeros, because NumPy's loop for a scalar operand is twice as slow here.
-    np.maximum(h, np.zeros_like(h[:1]), out=h)
-
-
-def _relu_backward(h: Array, incoming: Array, out: Array) -> None:
-    np.greater(h, 0, out=out)
-    np.multiply(out, incoming, out=out)
-
-
-def _tanh(h: Array) -> None:
+def _tanh(h: Array, bias: Array) -> None:
+    h += bias
     np.tanh(h, out=h)
 
 
@@ -35,9 +28,10 @@ def _tanh_backward(h: Array, incoming: Array, out: Array) -> None:
     np.multiply(out, incoming, out=out)
 
 
-# Each backward writes `incoming * f'` into `out`, with f' taken from the post-activation h.
-_ACTIVATIONS: dict[str, tuple[Callable[[Array], None], Callable[[Array, Array, Array], None]]] = {
-    "relu": (_relu, _relu_backward),
+# Each forward makes h = f(h + bias) of h in place; each backward writes `incoming * f'` into `out`, with f' taken from
+# the post-activation h.
+_ACTIVATIONS: dict[str, tuple[Callable[[Array, Array], None], Callable[[Array, Array, Array], None]]] = {
+    "relu": (loops.add_bias_relu, loops.relu_slope_times),
     "tanh": (_tanh, _tanh_backward),
 }
 ACTIVATIONS = tuple(_ACTIVATIONS)
@@ -244,9 +238,10 @@ class MLP:
         rows = len(h)
         for layer, (weights, bias) in enumerate(zip(self.W, self.b, strict=True)):
             h = np.matmul(h, weights, out=outputs[layer][:rows])
-            h += bias
             if layer < len(self.W) - 1:
-                self._activate(h)
+                self._activate(h, bias)
+            else:
+                h += bias
         return h
 
     def _hidden_gradients(self, layer: int, incoming: Array) -> Array:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dfa import updates
+from dfa import loops
 from dfa.parallel import for_each
 
 Array = npt.NDArray[np.floating[Any]]
@@ -151,7 +151,7 @@ class SGD(Optimizer):
     def _update(self, index: int, p: Array, g: Array, moments: Sequence[Array], decay: np.floating[Any]) -> None:
         # Without momentum there is no velocity to keep.
         velocity, scalar = (moments or [np.zeros_like(p)])[0], p.dtype.type
-        updates.sgd(p, g, velocity, scalar(self.learning_rate), scalar(self.momentum), decay)
+        loops.sgd(p, g, velocity, scalar(self.learning_rate), scalar(self.momentum), decay)
 
 
 class Adam(Optimizer):
@@ -186,7 +186,7 @@ class Adam(Optimizer):
         rate, epsilon = self.learning_rate * first_scale / second_scale, self.epsilon / second_scale
         first, second = moments
         scalars = (scalar(value) for value in (rate, self.beta1, self.beta2, epsilon))
-        updates.adam(p, g, first, second, *scalars, decay)
+        loops.adam(p, g, first, second, *scalars, decay)
 
 
 OPTIMIZERS: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}

@@ -1,7 +1,7 @@
-"""Inner loops of the optimizers: one pass over parameters, gradients and moments, which memory bounds.
+"""Compiled inner loops of the trainer: one pass over arrays where NumPy takes several, which memory bounds.
 
 Compiled without contraction of products and sums, they have the bits of the same operations in NumPy, array by array.
-They release the interpreter's lock, so that the pieces of a parameter are updated on all cores.
+They release the interpreter's lock, so that several threads can share the work.
 """
 
 from __future__ import annotations
@@ -30,3 +30,22 @@ def adam(p, g, first, second, rate, beta1, beta2, epsilon, decay):  # type: igno
         first[i] = m
         second[i] = v
         p[i] -= m / (np.sqrt(v) + epsilon) * rate
+
+
+@njit(cache=True, nogil=True)
+def add_bias_relu(h, bias):  # type: ignore[no-untyped-def]
+    """h = max(h + bias, 0) in place, [row, unit]; what is not a number stays so."""
+    zero = h.dtype.type(0)
+    for row in range(h.shape[0]):
+        for unit in range(h.shape[1]):
+            value = h[row, unit] + bias[unit]
+            h[row, unit] = zero if value <= zero else value
+
+
+@njit(cache=True, nogil=True)
+def relu_slope_times(h, incoming, out):  # type: ignore[no-untyped-def]
+    """out = incoming where the relu's output h is above 0, else 0; all [row, unit]."""
+    zero, one = h.dtype.type(0), h.dtype.type(1)
+    for row in range(h.shape[0]):
+        for unit in range(h.shape[1]):
+            out[row, unit] = (one if h[row, unit] > zero else zero) * incoming[row, unit]
