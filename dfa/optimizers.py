@@ -16,9 +16,9 @@ from dfa.parallel import for_each
 Array = npt.NDArray[np.floating[Any]]
 
 # Elements of a piece; all cores share the pieces.
-CHUNK = 65536
+CHUNK = 2**18
 # Fewer elements than these are updated sooner by one core than shared.
-SHARED = 4 * CHUNK
+SHARED = 2**18
 
 
 def _require(good: bool, name: str, value: float, rule: str) -> None:

@@ -100,7 +100,7 @@ class Samples:
         order = stream(self._experiment.seed, "data.order", epoch).permutation(len(x))
         for step in range(start, self.steps):
             batch = order[step * self._batch_size : (step + 1) * self._batch_size]
-            yield x[batch], labels[batch]
+            yield np.take(x, batch, axis=0), labels[batch]
 
     def evaluate(self, model: Model, part: str) -> dict[str, float]:
         """Accuracy and mean loss of the present weights on a part."""

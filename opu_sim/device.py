@@ -19,6 +19,10 @@ from opu_sim.projector import Device, Projector
 __all__ = ["Ideal", "MicroringBank", "Opu", "Projector", "load_device"]
 
 
+# Sums of so many outputs stay in memory from one call to the next: for small products fresh memory costs more than they.
+_KEPT = 2**21
+
+
 class Ideal(Device):
     """Digital reference: the exact product with a real Gaussian matrix. It spends no simulated time or energy."""
 
@@ -28,6 +32,7 @@ class Ideal(Device):
         self._matrix: NDArray[np.float32] = np.sqrt(np.float32(2.0 / n_in)) * medium.matrix().real
         self._matrix.flags.writeable = False
         self._exact = self._matrix.astype(np.float64)
+        self._sums: NDArray[np.float64] = np.empty((0, n_out))
 
     def project(self, x: NDArray[np.floating]) -> NDArray[np.float32]:
         """Exact product x @ matrix().T, float32 [batch, n_out]; errors as `Opu.project`."""
@@ -36,8 +41,12 @@ class Ideal(Device):
         self.ledger.projections += len(x)
         self.ledger.ops += 2.0 * self.n_in * self.n_out * len(x)
         # In double precision the order of the sum, which BLAS chooses by the batch, does not reach the result.
-        y: NDArray[np.float32] = (np.asarray(x, dtype=np.float64) @ self._exact.T).astype(np.float32)
-        return y
+        exact = np.asarray(x, dtype=np.float64)
+        if len(x) * self.n_out > _KEPT:
+            return (exact @ self._exact.T).astype(np.float32)
+        if len(self._sums) != len(x):
+            self._sums = np.empty((len(x), self.n_out))
+        return np.matmul(exact, self._exact.T, out=self._sums).astype(np.float32)
 
     def intensity(self, b: NDArray[Any]) -> Counts:
         """Not to be had: a digital reference has no camera."""
