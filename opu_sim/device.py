@@ -19,7 +19,7 @@ from opu_sim.projector import Device, Projector
 __all__ = ["Ideal", "MicroringBank", "Opu", "Projector", "load_device"]
 
 
-# Sums of so many outputs stay in memory from one call to the next: for small products fresh memory costs more than they.
+# So many sums stay in memory from one call to the next: for small products fresh memory costs more than they do.
 _KEPT = 2**21
 
 
@@ -46,7 +46,8 @@ class Ideal(Device):
             return (exact @ self._exact.T).astype(np.float32)
         if len(self._sums) != len(x):
             self._sums = np.empty((len(x), self.n_out))
-        return np.matmul(exact, self._exact.T, out=self._sums).astype(np.float32)
+        np.matmul(exact, self._exact.T, out=self._sums)
+        return self._sums.astype(np.float32)
 
     def intensity(self, b: NDArray[Any]) -> Counts:
         """Not to be had: a digital reference has no camera."""
