@@ -43,7 +43,8 @@ class Ideal(Device):
         # In double precision the order of the sum, which BLAS chooses by the batch, does not reach the result.
         exact = np.asarray(x, dtype=np.float64)
         if len(x) * self.n_out > _KEPT:
-            return (exact @ self._exact.T).astype(np.float32)
+            large: NDArray[np.float32] = (exact @ self._exact.T).astype(np.float32)
+            return large
         if len(self._sums) != len(x):
             self._sums = np.empty((len(x), self.n_out))
         np.matmul(exact, self._exact.T, out=self._sums)
