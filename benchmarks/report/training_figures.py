@@ -23,7 +23,8 @@ def loss(axes: Axes, history: Sequence[Mapping[str, float]]) -> None:
     """Loss of training and validation samples."""
     for part, name, colour in CURVES:
         _curve(axes, history, f"{part}_loss", color=colour, label=name)
-    if all(row.get(f"{part}_loss", 1.0) > 0 for row in history for part, _, _ in CURVES):
+    values = [row[f"{part}_loss"] for row in history for part, _, _ in CURVES if f"{part}_loss" in row]
+    if values and min(values) > 0 and max(values) > 3 * min(values):
         axes.set_yscale("log")
     axes.set_title("Loss")
     axes.legend()

@@ -125,7 +125,7 @@ def _tiles(result: Result) -> list[tuple[str, str]]:
     shown = next((part for part in reversed(_PARTS) if result.metrics.get(part)), None)
     if shown is not None:
         metrics = result.metrics[shown]
-        key = "accuracy" if "accuracy" in metrics else next(iter(metrics))
+        key = next((name for name in ("perplexity", "accuracy") if name in metrics), next(iter(metrics)))
         tiles.append((_metric(key, metrics[key]).text, f"{shown} {_metric_name(key)}"))
     device = result.device
     if device.device_s:
@@ -201,7 +201,7 @@ def _learning(history: Sequence[Mapping[str, float]], metrics: Table | None, tes
             drawn.append(Figure(caption, figures.drawn(lambda axes: training_figures.accuracy(axes, history, test))))
         layers = [key for key in history[0] if key.startswith("alignment_")]
         if layers:
-            caption = "Cosine between each hidden layer's update and the one of backpropagation, mean of an epoch."
+            caption = "Cosine of each layer's or block's update to backpropagation's, on an epoch's last full batch."
             drawn.append(Figure(caption, figures.drawn(lambda axes: training_figures.alignment(axes, history, layers))))
         keys = [key for key in history[0] if not key.endswith("_s")]
         body = [[_metric(key, row.get(key)) if key != "epoch" else cell(int(row[key])) for key in keys]

@@ -113,4 +113,5 @@ def test_the_shipped_text_trains(opu: Opu, tmp_path: Path) -> None:
     settings = [w for k, v in SMALL.items() if k != "data.name" for w in ("--set", f"{k}={v}")]
     done = opu("train", "shakespeare-gpt", *settings, "--out", "run", OPU_DATA_DIR=os.environ["OPU_DATA_DIR"])
     assert (done.returncode, done.stderr) == (0, "")
-    assert 1 < result(tmp_path / "run")["metrics"]["validation"]["perplexity"] < 65
+    # Normal logits of variance 1, as an untrained head gives, have the perplexity 65 sqrt(e).
+    assert 1 < result(tmp_path / "run")["metrics"]["validation"]["perplexity"] < 65 * np.sqrt(np.e)
