@@ -85,7 +85,7 @@ _SCALES = "Launay et al. 2020, arXiv 2006.12878, Table 3"
 _HARDWARE = "Launay et al. 2020, arXiv 2012.06373, through an OPU; its abstract names no graph"
 _LOOP = "Launay et al. 2020, arXiv 2006.01475, from press coverage; the network and its training were not found"
 
-_LANGUAGE = "Wang et al. 2024, arXiv 2409.12965, which trains language models through an OPU; its perplexities"
+_LANGUAGE = "Wang et al. 2024, arXiv 2409.12965, on language models through an OPU; whether on this text was not found"
 _MICRORING = "Filipovich et al. 2022, Optica 9, 1323, arXiv 2111.06862; 50 epochs"
 
 
@@ -104,7 +104,7 @@ def _language(experiment: str, name: str) -> tuple[tuple[Figure, ...], tuple[Cri
     figures = (
         Figure(experiment, f"{name}, backpropagation", "bp", None, _LANGUAGE, "not found"),
         Figure(experiment, f"{name}, digital DFA", "dfa", None, _LANGUAGE, "not found"),
-        Figure(experiment, f"{name}, digital DFA, three magnitudes", "dfa-ternary", None, _LANGUAGE, "not found"),
+        Figure(experiment, f"{name}, digital DFA, ternary error", "dfa-ternary", None, _LANGUAGE, "not found"),
         Figure(experiment, f"{name}, optical DFA", "odfa", None, _LANGUAGE, "not found"),
         Figure(experiment, f"{name}, shallow", "shallow", None, _LANGUAGE, "not found"),
     )

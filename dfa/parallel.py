@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import cache
 
-
-@cache
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+import numba
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_threads(), thread_name_prefix="dfa")
+    return ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS, thread_name_prefix="dfa")
 
 
 def for_each(count: int, work: Callable[[int], None]) -> None:
@@ -25,7 +21,8 @@ def for_each(count: int, work: Callable[[int], None]) -> None:
     They must write to different places. What a piece is must not depend on the number of threads: then nor does a
     result.
     """
-    threads = min(_threads(), count)
+    # As many as the kernels use: a worker of a sweep has its share of the cores, and no more.
+    threads = min(numba.get_num_threads(), count)
 
     def run(pieces: Iterable[int]) -> None:
         for piece in pieces:

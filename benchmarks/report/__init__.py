@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.failures import HostError
 from benchmarks.report import bench, sweep, training_run
 from benchmarks.report.page import Page
 from dfa.checkpoint import make_writable, write_atomic
@@ -45,12 +46,14 @@ def write(folder: Path) -> Path:
     ------
     ConfigError
         As `page`; or the folder cannot be written.
+    HostError
+        The disk is full.
     """
     html = page(folder).html()
     make_writable(folder, "DIR")
     path = folder / FILE
     try:
         write_atomic(path, html.encode())
-    except OSError as error:
-        raise refused(f"{path}: cannot be written: {error.strerror}") from None
+    except OSError as error:  # the folder takes files, so that it is the disk that does not
+        raise HostError(f"{path}: cannot be written: {error.strerror}") from None
     return path
