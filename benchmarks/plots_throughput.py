@@ -13,6 +13,8 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
+from dfa.plots import save_png
+
 Row = Mapping[str, Any]
 
 _MEDIA = {"stored": "#1f5fa8", "streamed": "#1b8a5a", "wave-optics": "#d1495b"}
@@ -107,7 +109,7 @@ def plot(result: Mapping[str, Any], path: str | Path) -> None:
     _with_size(growth, rows, result.get("growth"))
     figure.legend(handles=_legend(rows), loc="outside lower center", ncols=6, frameon=False, fontsize=10)
     figure.suptitle(f"Simulator of the optical device on {result['cpu']}, {result['threads']} threads", fontsize=13)
-    figure.savefig(path, dpi=130)
+    save_png(figure, Path(path))
 
 
 def _from_the_floor(axes: Axes, rows: Sequence[Row]) -> None:

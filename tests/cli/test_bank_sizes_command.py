@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from processes import COMMAND, environment
 
 from benchmarks.bank_sizes import SIZES
 from benchmarks.cli import main
@@ -34,6 +35,19 @@ def test_document_and_figure(opu: Opu, tmp_path: Path) -> None:
             expected = 2**0.5 * (2 / 64) * row["columns"] * 3 / row["columns"] ** 0.5
             assert row["relative_error"] < 1.1 * expected
             assert row["relative_error"] > 0.4 * expected  # light below full makes less noise
+
+
+@pytest.mark.parametrize(("option", "blocks"), [("--out", 8), ("--plot", 20)])
+def test_a_disk_that_does_not_take_it(option: str, blocks: int, tmp_path: Path) -> None:
+    """A limit on the size of files stands for a full disk."""
+    old = tmp_path / "result"
+    old.write_text("the old one")
+    command = f"ulimit -f {blocks}; exec {' '.join(COMMAND)} bench bank-sizes {option} {old}"
+    done = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"opu: {old}: cannot be written: File too large\n"
+    assert old.read_text() == "the old one"
+    assert [path.name for path in tmp_path.iterdir()] == ["result"]
 
 
 @pytest.mark.parametrize(

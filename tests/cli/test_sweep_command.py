@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dask.system import CPU_COUNT
 from processes import COMMAND, environment
 
 from benchmarks.cli import main
@@ -178,7 +179,7 @@ def test_two_workers_make_the_table(opu: Opu, sweep: Path, tmp_path: Path) -> No
     assert point["warnings"] == []
     for name in ("schema", "experiment", "seed", "method", "metrics", "device", "alignment"):
         assert point[name] == run[name]
-    assert point["provenance"]["threads"] == max(1, (os.cpu_count() or 1) // 2)
+    assert point["provenance"]["threads"] == max(1, CPU_COUNT // 2)
     # The exports say the same.
     (line,) = [row for row in table(folder) if row["config_sha256"] == rows[3][0]]
     assert float(line["accuracy"]) == run["metrics"]["test"]["accuracy"]
@@ -209,9 +210,8 @@ def test_two_workers_give_what_one_gives(by_one_worker: Path, opu: Opu, sweep: P
             other.listen()
         done = opu("sweep", sweep, "--workers", 2, "--out", "out")
     assert (done.returncode, done.stderr) == (0, "")
-    cores = os.cpu_count() or 1
-    assert query(by_one_worker, "SELECT workers, threads FROM sessions") == [(1, cores)]
-    assert query(tmp_path / "out", "SELECT workers, threads FROM sessions") == [(2, max(1, cores // 2))]
+    assert query(by_one_worker, "SELECT workers, threads FROM sessions") == [(1, CPU_COUNT)]
+    assert query(tmp_path / "out", "SELECT workers, threads FROM sessions") == [(2, max(1, CPU_COUNT // 2))]
     assert outcomes(tmp_path / "out") == outcomes(by_one_worker)
     assert table(tmp_path / "out") == table(by_one_worker)
     # Control: the comparison sees a result that differs.
