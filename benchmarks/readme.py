@@ -14,7 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import bank_sizes, devices, energy_tables, plots_fit, plots_throughput, reproduce, training
+from benchmarks import bank_sizes, reproduce, training
+from benchmarks.devices import measure as devices
+from benchmarks.energy import tables as energy_tables
+from benchmarks.fit import tables as fit_tables
+from benchmarks.throughput import tables as throughput_tables
 
 
 def _first(document: dict[str, Any]) -> str:
@@ -25,10 +29,10 @@ def _first(document: dict[str, Any]) -> str:
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 _TABLES = {
-    "throughput": plots_throughput.table,
+    "throughput": throughput_tables.table,
     "devices": devices.table,
     "bank-sizes": bank_sizes.table,
-    "fit": plots_fit.short_table,
+    "fit": fit_tables.short_table,
 }
 _ENERGY: dict[str, Callable[[dict[str, Any]], energy_tables.Table]] = {
     "energy-rows": energy_tables.rows,
@@ -57,7 +61,7 @@ def _lines(name: str) -> str:
         header, rows = _TABLES.get(name, training.table)(document)
     rule = "|" + " --- |" * len(header)
     lines = [f"| {' | '.join(cell or '—' for cell in row)} |" for row in (header, *rows)]
-    closing = [f"\n{line}" for line in plots_throughput.summary(document)] if speed else []
+    closing = [f"\n{line}" for line in throughput_tables.summary(document)] if speed else []
     return "\n".join([lines[0], rule, *lines[1:], *closing]) + "\n"
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import completion
+from benchmarks.cli import completion
 from benchmarks.cli.options import (
     AsJson,
     Experiment,
@@ -37,9 +37,9 @@ def throughput(
 ) -> None:
     """Simulator speed (host) and device speed over sizes, beside the bare products or FFTs and plain NumPy."""
     from benchmarks import console
-    from benchmarks.plots_throughput import plot as draw
-    from benchmarks.plots_throughput import summary, table
-    from benchmarks.throughput import measure
+    from benchmarks.throughput.figure import plot as draw
+    from benchmarks.throughput.measure import measure
+    from benchmarks.throughput.tables import summary, table
 
     check_files(plot=plot)
     document = measure(quick=quick, progress=console.note)
@@ -102,7 +102,7 @@ def pytorch(
 ) -> None:
     """The digital trainer beside PyTorch on the same cores, in turns: a DFA epoch, a Transformer's step."""
     from benchmarks import console
-    from benchmarks.pytorch import measure, table
+    from benchmarks.pytorch.measure import measure, table
 
     check_files(out)
     document = measure(quick, progress=console.note)
@@ -132,9 +132,9 @@ def tradeoffs(
 ) -> None:
     """Laser power, exposure, ADC bits and rows read against accuracy, bits, frame rate, watts and joules."""
     from benchmarks import console
-    from benchmarks.plots_tradeoffs import plot as draw
-    from benchmarks.plots_tradeoffs import table, verdict
-    from benchmarks.tradeoffs import measure
+    from benchmarks.tradeoffs.figure import plot as draw
+    from benchmarks.tradeoffs.measure import measure
+    from benchmarks.tradeoffs.tables import table, verdict
 
     check_files(out, plot)
     settings = parsed(set_)
@@ -165,8 +165,8 @@ def devices(
 ) -> None:
     """The same network trained through several devices: accuracy, device seconds, joules, pJ an op, utilisation."""
     from benchmarks import console
-    from benchmarks.devices import measure, table
-    from benchmarks.plots_devices import plot as draw
+    from benchmarks.devices.figure import plot as draw
+    from benchmarks.devices.measure import measure, table
 
     check_files(out, plot)
     settings = parsed(set_)
@@ -212,10 +212,12 @@ def energy(
     as_json: AsJson = False,
 ) -> None:
     """Seconds, joules, TeraOPS of a workload beside electronic cards; from which size, and model, optics is ahead."""
-    from benchmarks import console, energy, energy_tables
-    from benchmarks import energy_workload as given
-    from benchmarks.plots_energy import plot as draw
-    from benchmarks.training_time import assumptions
+    from benchmarks import console
+    from benchmarks.energy import measure as energy
+    from benchmarks.energy import tables as energy_tables
+    from benchmarks.energy import workload as given
+    from benchmarks.energy.assumptions import assumptions
+    from benchmarks.energy.figure import plot as draw
 
     check_files(out, plot)
     document = energy.measure(
@@ -258,7 +260,7 @@ def sweep(
 ) -> None:
     """Points a minute of a sweep by number of workers, and whether results are the same to the bit."""
     from benchmarks import console
-    from benchmarks.sweep_speed import measure, table
+    from benchmarks.sweep.speed import measure, table
 
     check_files(out)
     document = measure(sweep, workers or [1, 2], rounds, set_ or [], progress=console.note)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import completion
+from benchmarks.cli import completion
 
 app = typer.Typer(
     help="Data sets: list them, download with SHA-256 check.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks import completion
+from benchmarks.cli import completion
 from benchmarks.cli.options import AsJson, Device, Experiment, Workers, changes, check_files, parsed, write_files
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def check_card(
     else:
         console.check_table(test)
     if plot is not None:
-        from benchmarks.plots_check import draw
+        from benchmarks.check.figure import draw
 
         write_files(test, plot=plot, draw=draw)
     if not test.passed:
@@ -141,9 +141,12 @@ def fit_card(
     plot: Annotated[bool, typer.Option("--plot", help="Also write fit.png: cost against accuracy.")] = False,
 ) -> None:
     """The cheapest card that reaches an accuracy on a task: camera, exposure, light, bits, rows; with the trials."""
-    from benchmarks import console, fit, fit_space
+    from benchmarks import console
+    from benchmarks.fit.run import default_folder, fit
+    from benchmarks.fit.space import parse_space
+    from benchmarks.fit.task import make_task
 
-    task = fit.make_task(
+    task = make_task(
         experiment,
         accuracy,
         device=device,
@@ -153,15 +156,15 @@ def fit_card(
         confirm=confirm,
         seed=seed,
         settings=parsed(set_),
-        space=fit_space.parse_space(space or []),
+        space=parse_space(space or []),
     )
-    folder = out or fit.default_folder(task, resume=resume)
+    folder = out or default_folder(task, resume=resume)
     console.note(f"{task.goal()}: at most {trials} trials of {seeds} seeds")
     for entry in task.space.dimensions:
         console.note(f"  {entry.key}: {entry.words()} ({entry.why})")
     with console.StopOnSignal() as stop, console.PointsBar() as bar:
         bar.start(0, task.points)
-        fitted = fit.fit(task, folder, workers=workers, resume=resume, on_point=bar.point, should_stop=stop.asked)
+        fitted = fit(task, folder, workers=workers, resume=resume, on_point=bar.point, should_stop=stop.asked)
     raise typer.Exit(_show_fit(fitted, as_json=as_json, plot=plot))
 
 
@@ -175,22 +178,23 @@ def _card(device: str, assignments: Sequence[str] | None) -> DeviceCard:
 
 def _show_fit(fitted: Any, *, as_json: bool, plot: bool) -> int:
     """Tables or the document, the figure, complaints; the exit status."""
-    from benchmarks import console, fit, plots_fit
+    from benchmarks import console
+    from benchmarks.fit import figure, tables
 
     document = fitted.document
     if plot:
-        plots_fit.draw(document, fitted.folder / fit.FIGURE)
+        write_files(document, plot=fitted.folder / figure.FILE, draw=figure.draw)
     if as_json:
         typer.echo(json.dumps(document, indent=2))
     else:
-        console.table(*plots_fit.space_table(document), title="search space", fold=False)
-        console.table(*plots_fit.table(document), title="trials, best first", fold=False)
-        for line in plots_fit.verdict(document):
+        console.table(*tables.space_table(document), title="search space", fold=False)
+        console.table(*tables.table(document), title="trials, best first", fold=False)
+        for line in tables.verdict(document):
             typer.echo(line)
         typer.echo(f"{fitted.ran} runs now, all others were stored before; written to {fitted.folder}")
         console.note(document["conventions"])
-    for line in [*plots_fit.failures(document), *plots_fit.warned(fitted.told)]:
+    for line in [*tables.failures(document), *tables.warned(fitted.told)]:
         typer.echo(f"opu: {line}", err=True)
     if document["winner"] is None:
-        typer.echo(f"opu: {plots_fit.nothing_found(document)}", err=True)
+        typer.echo(f"opu: {tables.nothing_found(document)}", err=True)
     return 1 if document["winner"] is None or fitted.faults else 0

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks import completion
+from benchmarks.cli import completion
 from benchmarks.failures import HostError
 
 Experiment = Annotated[str, typer.Argument(help="Shipped name or TOML file.", autocompletion=completion.experiments)]

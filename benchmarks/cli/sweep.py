@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import completion
+from benchmarks.cli import completion
 from benchmarks.cli.options import Workers, changes, parsed
 
 app = typer.Typer()

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import completion
+from benchmarks.cli import completion
 from benchmarks.cli.options import AsJson, OwnDevice, changes, parsed
 
 app = typer.Typer()

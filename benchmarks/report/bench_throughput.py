@@ -7,10 +7,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from benchmarks.plots_throughput import summary
 from benchmarks.report import figures
 from benchmarks.report.files import Stored
 from benchmarks.report.page import Figure, Section, columns, number
+from benchmarks.throughput.tables import summary
 from opu_sim.config import refused, validated
 
 

@@ -55,14 +55,14 @@ def test_offers(words: list[str], expected: list[str]) -> None:
 
 
 def test_sweeps_are_those_shipped() -> None:
-    from benchmarks.completion import sweeps
+    from benchmarks.cli.completion import sweeps
 
     assert [name for name, _ in sweeps("")] == shipped_names("sweeps")
 
 
 def test_offered_keys_are_keys() -> None:
     """Set to the value that they have, none is refused."""
-    from benchmarks.completion import card_keys, experiment_keys
+    from benchmarks.cli.completion import card_keys, experiment_keys
 
     card = load_card("lighton-aurora").model_dump()
     keys = [key.rstrip("=") for key, _ in card_keys("")]
@@ -114,7 +114,7 @@ def test_bash_completes_with_it(tmp_path: Path) -> None:
 def test_names_are_read_without_anything_heavy() -> None:
     code = (
         "import sys\n"
-        "from benchmarks import completion\n"
+        "from benchmarks.cli import completion\n"
         "assert completion.devices('') and completion.experiments('')\n"
         "print(*{name.split('.')[0] for name in sys.modules})\n"
     )

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import devices
 from benchmarks.cli import main
+from benchmarks.devices import measure as devices
 from opu_sim import load_device
 
 Opu = Callable[..., subprocess.CompletedProcess[str]]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.energy_workload import DEFAULT_WORKLOAD, parse_workload
+from benchmarks.energy.workload import DEFAULT_WORKLOAD, parse_workload
 
 Opu = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from processes import environment
 
-from benchmarks import start_up
+from benchmarks.throughput import start_up
 
 # Not pydantic: typer imports it by itself to show the help of a command.
 HEAVY = {"numba", "numpy", "scipy", "matplotlib", "sklearn", "distributed", "optuna"}
@@ -24,7 +24,7 @@ print("\\n" + json.dumps([status, sorted({name.split(".")[0] for name in sys.mod
 
 CACHE = """
 import json, sys
-from benchmarks import start_up
+from benchmarks.throughput import start_up
 start_up.main()
 from numba.core.dispatcher import Dispatcher
 modules = [module for name, module in sys.modules.items() if name.startswith("opu_sim._kernels.")]

@@ -7,10 +7,10 @@ import math
 
 import pytest
 
-from benchmarks.crossover import ahead_between, interpolated, power_law, power_law_crossing
-from benchmarks.electronic import load_accelerator, load_measurements
-from benchmarks.energy_sizes import Square, measured_crossovers, modelled_crossovers
-from benchmarks.energy_workload import AS_PUBLISHED, Case
+from benchmarks.energy.crossover import ahead_between, interpolated, power_law, power_law_crossing
+from benchmarks.energy.electronic import load_accelerator, load_measurements
+from benchmarks.energy.sizes import Square, measured_crossovers, modelled_crossovers
+from benchmarks.energy.workload import AS_PUBLISHED, Case
 from benchmarks.readme import ROOT
 from opu_sim.cards import load_card
 from opu_sim.estimate import estimate

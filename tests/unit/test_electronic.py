@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.electronic import (
+from benchmarks.energy.electronic import (
     accelerator_names,
     figures,
     load_accelerator,

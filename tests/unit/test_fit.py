@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.fit import CARD, Task, card_toml, make_task
-from benchmarks.fit_search import Evaluate, Found, Measured, Trial, front, light, ranked, search
-from benchmarks.fit_space import BITS, EXPOSURE, MODEL, POWER, ROWS, Choice, Range, Space, parse_space
+from benchmarks.fit.document import card_toml
+from benchmarks.fit.run import CARD
+from benchmarks.fit.search import Evaluate, Found, Measured, Trial, front, light, ranked, search
+from benchmarks.fit.space import BITS, EXPOSURE, MODEL, POWER, ROWS, Choice, Range, Space, parse_space
+from benchmarks.fit.task import Task, make_task
 from benchmarks.sweep.definition import load_sweep
 from benchmarks.sweep.store import Store
 from opu_sim.cards import load_camera_card, load_card

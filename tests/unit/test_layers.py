@@ -186,7 +186,8 @@ def test_nobody_draws_from_a_generator_without_a_seed() -> None:
     assert broken_in(global_randomness, ALL_SOURCES) == {}
 
 
-# benchmarks/baselines.py pauses between timings, so that idle BLAS threads stop spinning; simulated time never does.
+# benchmarks.throughput.baselines pauses between timings, so that idle BLAS threads stop spinning; simulated time never
+# does.
 @pytest.mark.parametrize("package", ["opu_sim", "dfa"])
 def test_nobody_sleeps(package: str) -> None:
     assert broken_in(sleeps, sources(package)) == {}

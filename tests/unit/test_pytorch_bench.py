@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.pytorch import table
-from benchmarks.pytorch_side import BATCH, CASES, SIZES, images
+from benchmarks.pytorch.measure import table
+from benchmarks.pytorch.side import BATCH, CASES, SIZES, images
 from dfa.losses import softmax_cross_entropy
 from dfa.network import MLP
 
@@ -20,7 +20,7 @@ TORCH = importlib.util.find_spec("torch") is not None
 def test_both_sides_have_the_same_gradients() -> None:
     import torch
 
-    from benchmarks.pytorch_models import DfaMlp
+    from benchmarks.pytorch.models import DfaMlp
 
     theirs = DfaMlp("adam")
     ours = MLP(SIZES, np.random.default_rng(0))
@@ -45,7 +45,7 @@ def test_training_lowers_the_loss() -> None:
     """Of labels that the images do decide."""
     import torch
 
-    from benchmarks.pytorch_models import DfaMlp
+    from benchmarks.pytorch.models import DfaMlp
 
     x = torch.from_numpy(images(20 * BATCH)[0])
     y = x[:, : SIZES[-1]].argmax(1)

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from benchmarks import baselines
-from benchmarks.plots_throughput import plot, summary, table
-from benchmarks.throughput import CONVENTIONS, growth, growth_exponent
-from benchmarks.throughput_cases import DEVICES, GROWTH, MIRRORS, ONE_THREAD, PIXELS, Case, cases
-from benchmarks.throughput_row import measure_row
+from benchmarks.throughput import baselines
+from benchmarks.throughput.cases import DEVICES, GROWTH, MIRRORS, ONE_THREAD, PIXELS, Case, cases
+from benchmarks.throughput.figure import plot
+from benchmarks.throughput.measure import CONVENTIONS, growth, growth_exponent
+from benchmarks.throughput.row import measure_row
+from benchmarks.throughput.tables import summary, table
 from opu_sim import DeviceError, load_device
 
 CONTRACT = {

@@ -10,18 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.plots_tradeoffs import plot, table, verdict
-from benchmarks.tradeoffs import (
-    QUANTITIES,
-    SWEEPS,
-    check,
-    direction,
-    effective_bits,
-    expected,
-    inputs_on,
-    measure,
-    projection_quality,
-)
+from benchmarks.tradeoffs.definition import QUANTITIES, SWEEPS, check, direction, expected
+from benchmarks.tradeoffs.figure import plot
+from benchmarks.tradeoffs.measure import measure
+from benchmarks.tradeoffs.quality import effective_bits, inputs_on, projection_quality
+from benchmarks.tradeoffs.tables import table, verdict
 from opu_sim import ConfigError, load_device
 from opu_sim.cards import load_card
 from opu_sim.device import Ideal

@@ -8,13 +8,12 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks.electronic import AcceleratorCard, load_accelerator
-from benchmarks.energy_training import optical_cost
-from benchmarks.training_time import (
-    Assumptions,
+from benchmarks.energy.assumptions import Assumptions, assumptions
+from benchmarks.energy.electronic import AcceleratorCard, load_accelerator
+from benchmarks.energy.training import optical_cost
+from benchmarks.energy.training_time import (
     Optics,
     Shape,
-    assumptions,
     crossings,
     family,
     needed_s_per_vector,

@@ -1,6 +1,6 @@
 """From a new process to the first result: with the kernels' cache on disk, and with none.
 
-`python -m benchmarks.start_up` is the process that is timed. Nothing is imported here before it is needed.
+`python -m benchmarks.throughput.start_up` is the process that is timed. Nothing is imported here before it is needed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def measure(repeats: int, cold: bool, progress: Callable[[str], None] | None = N
 def _start(changes: dict[str, str]) -> dict[str, float]:
     begin = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.start_up"],
+        [sys.executable, "-m", "benchmarks.throughput.start_up"],
         env={**os.environ, **changes},
         cwd=Path(__file__).parents[1],
         stdout=subprocess.PIPE,

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.devices import figure, picojoules_per_op
+from benchmarks.devices.measure import figure, picojoules_per_op
 from dfa.plots import save_png
 
 _NEEDED = ("device_s", "joules", "joules_per_op", "watts", "teraops_peak", "utilisation")

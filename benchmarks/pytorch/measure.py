@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import BLAS_WAIT
-from benchmarks.pytorch_side import BATCH, BLOCKS, CASES, CONTEXT, HEADS, SEQUENCES, SIZES, VOCABULARY, WIDTH
+from benchmarks.pytorch.side import BATCH, BLOCKS, CASES, CONTEXT, HEADS, SEQUENCES, SIZES, VOCABULARY, WIDTH
 from dfa import provenance
 from opu_sim.errors import ConfigError
 
@@ -87,7 +87,7 @@ class _Side:
 
     def __init__(self, side: str, threads: int, samples: int) -> None:
         self._own = {"OPENBLAS_THREAD_TIMEOUT": BLAS_WAIT} if side == "ours" else {}
-        self._command = [sys.executable, "-m", "benchmarks.pytorch_side", side, str(threads), str(samples)]
+        self._command = [sys.executable, "-m", "benchmarks.pytorch.side", side, str(threads), str(samples)]
 
     def __enter__(self) -> _Side:
         # Each side finds what its own libraries choose, not what this process was started with.

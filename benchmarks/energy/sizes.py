@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import electronic
-from benchmarks.crossover import Curve, ahead_between, power_law
-from benchmarks.electronic import AcceleratorCard, MeasurementTable, Precision
-from benchmarks.energy_workload import Case
+from benchmarks.energy import electronic
+from benchmarks.energy.crossover import Curve, ahead_between, power_law
+from benchmarks.energy.electronic import AcceleratorCard, MeasurementTable, Precision
+from benchmarks.energy.workload import Case
 from opu_sim.estimate import estimate, largest_square
 
 _SMALLEST = 16

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from benchmarks.energy_tables import count
+from benchmarks.energy.tables import count
 from dfa.plots import save_png
 
 _OPTICAL = ("#1f5fa8", "#d9731a", "#1b8a5a", "#a63d8f", "#c0272d", "#7a5c00", "#4fa3c7", "#555577")

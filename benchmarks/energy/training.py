@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.electronic import AcceleratorCard
-from benchmarks.training_time import (
+from benchmarks.energy.assumptions import Assumptions
+from benchmarks.energy.electronic import AcceleratorCard
+from benchmarks.energy.training_time import (
     PUBLISHED_CROSSING,
-    Assumptions,
     Family,
     OpticalCost,
     Optics,

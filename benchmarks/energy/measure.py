@@ -1,8 +1,8 @@
 """`opu bench energy`: time, energy and TeraOPS of a workload on optical devices, beside electronic cards.
 
 Optical figures are the device's own ledger (`opu_sim.estimate`, or the run that is given); electronic ones follow from
-a card's figures (`benchmarks.electronic`) or from published measurements. Then, against size: where the curves cross
-(`benchmarks.crossover`); against the number of parameters: where training does (`benchmarks.energy_training`).
+a card's figures (`electronic`) or from published measurements. Then, against size: where the curves cross
+(`crossover`); against the number of parameters: where training does (`training`).
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from benchmarks import electronic
-from benchmarks.electronic import AcceleratorCard, Precision
-from benchmarks.energy_sizes import Square, measured_crossovers, modelled_crossovers, sweep
-from benchmarks.energy_training import study
-from benchmarks.energy_workload import Case, Workload, cases
-from benchmarks.training_time import PUBLISHED_CROSSING, PUBLISHED_SOURCE, Assumptions
+from benchmarks.energy import electronic
+from benchmarks.energy.assumptions import Assumptions
+from benchmarks.energy.electronic import AcceleratorCard, Precision
+from benchmarks.energy.sizes import Square, measured_crossovers, modelled_crossovers, sweep
+from benchmarks.energy.training import study
+from benchmarks.energy.training_time import PUBLISHED_CROSSING, PUBLISHED_SOURCE
+from benchmarks.energy.workload import Case, Workload, cases
 from dfa import provenance
 from opu_sim.cards import DeviceCard
 from opu_sim.errors import DeviceError

@@ -24,7 +24,7 @@ import optuna
 from optuna.trial import Trial as Asked
 from optuna.trial import TrialState
 
-from benchmarks.fit_space import EXPOSURE, POWER, Space
+from benchmarks.fit.space import EXPOSURE, POWER, Space
 
 BATCH = 4
 """Trials asked for at a time: enough to keep several workers busy."""

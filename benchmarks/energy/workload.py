@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import electronic
-from benchmarks.electronic import AcceleratorCard, Precision
+from benchmarks.energy import electronic
+from benchmarks.energy.electronic import AcceleratorCard, Precision
 from opu_sim.cards import DeviceCard, load_card
 from opu_sim.config import shown
 from opu_sim.errors import ConfigError

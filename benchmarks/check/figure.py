@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks import plots_bank
+from benchmarks.check import bank_figure
 from dfa.plots import save_png
 from opu_sim.medium.statistics import marchenko_pastur_cdf
 from opu_sim.self_test import Check, SelfTest
@@ -27,7 +27,7 @@ def draw(test: SelfTest, path: Path) -> None:
     A weight bank has panels of its own.
     """
     if "spectrum" in test.series:
-        plots_bank.draw(test, path)
+        bank_figure.draw(test, path)
         return
     figure = Figure(figsize=(18.0, 9.4), layout="constrained")
     panels = figure.subplots(2, 4).ravel()

@@ -1,4 +1,4 @@
-"""Terminal table and figure of a `tradeoffs.measure` document."""
+"""Figure of a `tradeoffs.measure` document: quantities down, keys across."""
 
 from __future__ import annotations
 
@@ -12,53 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
+from benchmarks.tradeoffs.tables import ARROWS, COUNTS, ROWS, verdict
 from dfa.plots import save_png
 
 _BLUE, _ORANGE, _GREY, _GREEN, _RED = "#1f5fa8", "#d9731a", "#777777", "#2b7a3d", "#c0272d"
-_ARROWS = {"up": "↗", "down": "↘", "flat": "→", "mixed": "↯", None: "–"}
-
-# quantity, key of a point, its spread over seeds, scale, axis label
-_ROWS = (
-    ("accuracy", "accuracy_mean", "accuracy_std", 100.0, "accuracy [%]"),
-    ("bits", "bits_mean", "bits_std", 1.0, "effective bits"),
-    ("frame_rate", "frame_rate_hz", None, 1e-3, "frame rate [kHz]"),
-    ("watts", "watts", None, 1.0, "power [W]"),
-    ("joules", "joules", None, 1e-3, "energy [kJ]"),
-)
-
-_COUNTS = ("camera.adc_bits", "camera.roi_rows")  # their names say what is counted
-
-
-def table(document: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of strings: a sweep's first and last value and the direction of each quantity."""
-    header = ["move", "accuracy, %", "bits", "frames, kHz", "W", "kJ"]
-    rows = []
-    for sweep in document["sweeps"]:
-        first, last = (sweep["points"][index]["value"] for index in (0, -1))
-        unit = "" if sweep["key"] in _COUNTS else f" {sweep['unit']}"
-        cells = [_cell(sweep["directions"][quantity], scale) for quantity, _, _, scale, _ in _ROWS]
-        rows.append([f"{sweep['move']}, {first:g} → {last:g}{unit}", *cells])
-    return header, rows
-
-
-def verdict(document: Mapping[str, Any]) -> str:
-    """One line: how many directions are as derived, and which are not."""
-    outcomes = {
-        f"{sweep['move']}: {quantity.replace('_', ' ')} {found['measured']}, derived {found['expected']}": found["pass"]
-        for sweep in document["sweeps"]
-        for quantity, found in sweep["directions"].items()
-    }
-    text = f"{sum(outcomes.values())} of {len(outcomes)} directions as derived"
-    wrong = [name for name, passed in outcomes.items() if not passed]
-    return f"{text}; not: {'; '.join(wrong)}" if wrong else text
-
-
-def _cell(found: Mapping[str, Any], scale: float) -> str:
-    if found["measured"] is None:
-        return f"no value, not {found['expected']}"
-    first, last = (f"{scale * found[end]:.3g}" for end in ("first", "last"))
-    span = f"{_ARROWS[found['measured']]} {first} … {last}" if first != last else f"{_ARROWS[found['measured']]} {last}"
-    return span if found["pass"] else f"{span} (derived: {found['expected']})"
 
 
 def plot(document: Mapping[str, Any], path: Path) -> None:
@@ -73,9 +30,9 @@ def plot(document: Mapping[str, Any], path: Path) -> None:
     """
     sweeps = document["sweeps"]
     figure = Figure(figsize=(10.0, 9.4), layout="constrained")
-    panels = figure.subplots(len(_ROWS), len(sweeps), sharex="col", sharey="row", squeeze=False)
+    panels = figure.subplots(len(ROWS), len(sweeps), sharex="col", sharey="row", squeeze=False)
     for column, sweep in enumerate(sweeps):
-        for row, (quantity, key, spread, scale, label) in enumerate(_ROWS):
+        for row, (quantity, key, spread, scale, label) in enumerate(ROWS):
             axes = panels[row, column]
             axes.axvline(sweep["base"], color=_GREY, lw=0.9, ls=(0, (4, 3)), zorder=0)
             _curve(axes, sweep["points"], key, spread, scale, light=spread is not None)
@@ -130,7 +87,7 @@ def _prediction(axes: Axes, points: list[dict[str, Any]]) -> None:
 
 def _arrow(axes: Axes, found: Mapping[str, Any], *, light: bool) -> None:
     """The derived direction, in the corner that a curve going that way leaves free."""
-    text = _ARROWS[found["expected"]]
+    text = ARROWS[found["expected"]]
     if not found["pass"]:
         text += f" not {found['measured']}"
     left, top = light and found["expected"] == "down", not light
@@ -162,7 +119,7 @@ def _keys(axes: Axes, sweep: Mapping[str, Any]) -> None:
     bits = sweep["key"] == "camera.adc_bits"
     axes.set_xscale("linear" if bits else "log")
     name = sweep["name"]
-    axes.set_xlabel(name if sweep["key"] in _COUNTS else f"{name} [{sweep['unit']}]", fontsize=12)
+    axes.set_xlabel(name if sweep["key"] in COUNTS else f"{name} [{sweep['unit']}]", fontsize=12)
     if bits:
         axes.set_xticks([value for value in values if value % 2 == 0 or len(values) < 5])
     else:

@@ -1,6 +1,6 @@
 """One side of `opu bench pytorch`: a process that trains on request and answers with seconds.
 
-`python -m benchmarks.pytorch_side ours|pytorch THREADS SAMPLES` reads names of `CASES` from stdin, a line each, and
+`python -m benchmarks.pytorch.side ours|pytorch THREADS SAMPLES` reads names of `CASES` from stdin, a line each, and
 writes the seconds of one turn a line. Neither side imports the other's libraries, so that no two thread pools share a
 process.
 """
@@ -105,7 +105,7 @@ def main(side: str, threads: int, samples: int) -> None:
         if side == "ours":
             turn = ours(name, samples)
         else:
-            from benchmarks.pytorch_models import make_turn
+            from benchmarks.pytorch.models import make_turn
 
             turn = make_turn(name, samples, threads)
         turn()

@@ -1,4 +1,4 @@
-"""One row of the throughput benchmark, measured in a fresh process: `python -m benchmarks.throughput_row JSON`.
+"""One row of the throughput benchmark, measured in a fresh process: `python -m benchmarks.throughput.row JSON`.
 
 So a row's peak memory is its own, its first call is really the first, and its threads are those that it was given.
 """
@@ -21,8 +21,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import baselines
-from benchmarks.throughput_cases import Case
+from benchmarks.throughput import baselines
+from benchmarks.throughput.cases import Case
 from dfa import provenance
 from opu_sim import DeviceError, DeviceWarning, Ledger, Opu, load_device
 from opu_sim.fft import LIBRARY
@@ -51,7 +51,7 @@ def measure_row(case: Case, budget_s: float, min_rounds: int, threads: int | Non
         The device does not fit on this computer.
     """
     job = {"case": asdict(case), "budget_s": budget_s, "min_rounds": min_rounds, "bare": threads is not None}
-    command = [sys.executable, "-m", "benchmarks.throughput_row", json.dumps(job)]
+    command = [sys.executable, "-m", "benchmarks.throughput.row", json.dumps(job)]
     root = Path(__file__).parents[1]
     environment = fresh_environment(threads or baselines.threads())
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, check=False)

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import baselines, start_up
-from benchmarks.throughput_cases import DEVICES, ONE_THREAD, Case, cases
-from benchmarks.throughput_row import measure_row
+from benchmarks.throughput import baselines, start_up
+from benchmarks.throughput.cases import DEVICES, ONE_THREAD, Case, cases
+from benchmarks.throughput.row import measure_row
 from dfa import provenance
 from opu_sim import DeviceError
 

@@ -1,0 +1,1 @@
+"""Figure sheets of `opu device check`: an optical device (`figure`), a weight bank (`bank_figure`)."""

@@ -1,0 +1,1 @@
+"""`opu bench devices`: one network through several devices, measured (`measure`) and drawn (`figure`)."""
