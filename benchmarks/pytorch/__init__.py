@@ -1,5 +1,6 @@
 """`opu bench pytorch`: the digital trainer beside PyTorch. Modules:
 
-- `measure`: turns of two processes, and the ratio
-- `side`: one of the processes; PyTorch's imports `models`
+- `case`: what is timed
+- `side`: a process that trains on request; PyTorch's with `models`
+- `measure`: turns of two such processes, and the ratio
 """  # noqa: D400

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import BLAS_WAIT
-from benchmarks.pytorch.side import BATCH, BLOCKS, CASES, CONTEXT, HEADS, SEQUENCES, SIZES, VOCABULARY, WIDTH
+from benchmarks.pytorch.case import BATCH, BLOCKS, CASES, CONTEXT, HEADS, SEQUENCES, SIZES, VOCABULARY, WIDTH
 from dfa import provenance
 from opu_sim.errors import ConfigError
 

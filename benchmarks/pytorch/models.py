@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from benchmarks.pytorch.side import (
+from benchmarks.pytorch.case import (
     BATCH,
     BLOCKS,
     CONTEXT,

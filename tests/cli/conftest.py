@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from processes import COMMAND, environment
 
+from benchmarks.cli import main
+
 Opu = Callable[..., subprocess.CompletedProcess[str]]
+Refused = Callable[..., str]
 
 
 @pytest.fixture
@@ -29,7 +32,7 @@ def opu(tmp_path: Path) -> Opu:
 
 
 @pytest.fixture
-def refused(opu: Opu) -> Callable[..., str]:
+def refused(opu: Opu) -> Refused:
     """Runs a command that must end with status 2 and one line on stderr, which is returned without its `opu: `."""
 
     def call(*arguments: str | Path, **kwargs: str) -> str:
@@ -41,5 +44,23 @@ def refused(opu: Opu) -> Callable[..., str]:
         assert done.stderr.endswith("\n")
         assert "Traceback" not in done.stderr
         return done.stderr.removeprefix("opu: ").rstrip("\n")
+
+    return call
+
+
+@pytest.fixture
+def refused_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """As `refused`, but in this process, which is quick, and in an empty folder that must stay so;
+    the whole line is returned."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> str:
+        assert main(arguments) == 2
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert shown.err.startswith("opu: ")
+        assert shown.err.count("\n") == 1
+        assert not list(tmp_path.iterdir())
+        return shown.err
 
     return call

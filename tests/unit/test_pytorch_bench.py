@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from benchmarks.cli import main
+from benchmarks.pytorch.case import BATCH, CASES, SIZES, images
 from benchmarks.pytorch.measure import table
-from benchmarks.pytorch.side import BATCH, CASES, SIZES, images
 from dfa.losses import softmax_cross_entropy
 from dfa.network import MLP
 
