@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import sweep_figures as draw
-from benchmarks.report import sweep_file
 from benchmarks.report.page import Cell, Figure, Listing, Page, Section, Table, cell, number, provenance
 from benchmarks.report.pareto import front, knee
-from benchmarks.report.sweep_file import HEADINGS, Configuration, Sweep
+from benchmarks.report.sweep_file import HEADINGS, Configuration, Sweep, read
 from benchmarks.report.training_run import CONVENTIONS as RUN_CONVENTIONS
+from benchmarks.sweep.store import FILE
 
 _ROWS = 2000  # of a table; a page with more is no pleasure to open
 _DEVICE = ("joules", "watts", "device_s", "frame_rate_hz", "teraops_delivered", "utilisation", "joules_per_op")
@@ -28,7 +28,7 @@ CONVENTIONS = (
 
 def is_sweep(folder: Path) -> bool:
     """Whether the folder holds the results of a sweep."""
-    return (folder / sweep_file.FILE).is_file()
+    return (folder / FILE).is_file()
 
 
 def page(folder: Path) -> Page:
@@ -39,7 +39,7 @@ def page(folder: Path) -> Page:
     ConfigError
         Its database is damaged.
     """
-    sweep = sweep_file.read(folder)
+    sweep = read(folder)
     found = sweep.configurations()
     done = [configuration for configuration in found if any(c.found for c in configuration.points)]
     keys = _varied(sweep, found)
@@ -85,8 +85,12 @@ def _of(count: int, noun: str) -> str:
 def _tiles(sweep: Sweep, done: Sequence[Configuration], keys: Sequence[str]) -> list[tuple[str, str]]:
     finished = sum(point.status == "done" for point in sweep.points)
     tiles = [(f"{finished:,} of {len(sweep.points):,}", "points done")]
+    texts = [(value, c) for c in done if (value := c.mean("perplexity")) is not None]
     rated = [configuration for configuration in done if configuration.mean("accuracy") is not None]
-    if rated:
+    if texts:
+        least, best = min(texts, key=lambda pair: pair[0])
+        tiles.append((number(least, 3), f"least perplexity, {_named(best, keys)}"))
+    elif rated:
         best = max(rated, key=lambda configuration: configuration.mean("accuracy") or 0.0)
         tiles.append((f"{best.mean('accuracy'):.2f} %", f"best accuracy, {_named(best, keys)}"))
     for cost in ("joules", "watts"):
@@ -123,7 +127,9 @@ def _notices(sweep: Sweep) -> list[str]:
 def _over_keys(done: Sequence[Configuration], keys: Sequence[str]) -> Section:
     """Figures over the swept keys, and the table of all configurations."""
     drawn = []
-    names = [name for name in ("accuracy", "joules", "watts", "teraops_delivered") if _changes(done, name)]
+    names = [
+        name for name in ("perplexity", "accuracy", "joules", "watts", "teraops_delivered") if _changes(done, name)
+    ]
     if not any(configuration.values("accuracy") for configuration in done):
         names.insert(0, "loss")
     for name in names:
@@ -131,11 +137,11 @@ def _over_keys(done: Sequence[Configuration], keys: Sequence[str]) -> Section:
             drawn.append(Figure(f"{_title(name)} over {keys[0]} and {keys[1]}, mean over seeds.",
                                 draw.over_two_keys(done, keys[0], keys[1], name)))  # fmt: skip
             continue
-        for key in keys[:8] if name in ("accuracy", "loss") or len(keys) == 1 else ():
+        for key in keys[:8] if name in ("perplexity", "accuracy", "loss") or len(keys) == 1 else ():
             others = " (all values of the other keys; line: their mean)" if len(keys) > 1 else ""
             caption = f"{_title(name)} against {key}, mean and standard deviation over seeds{others}."
             drawn.append(Figure(caption, draw.over_one_key(done, key, name)))
-    measured = ("accuracy", "loss", *_DEVICE)
+    measured = ("accuracy", "perplexity", "loss", *_DEVICE)
     tables = [_table("Configurations: accuracy, and device figures (simulated)", done, keys, measured)]
     text = (
         [f"The table shows the first {_ROWS:,} of {len(done):,}; results.csv has them all."]
@@ -275,11 +281,7 @@ def _sessions(sweep: Sweep) -> list[Section]:
         header = list(dict.fromkeys(key for session in sweep.sessions for key in session if key != "provenance"))
         rows = [[cell(session.get(key)) for key in header] for session in sweep.sessions]
         tables.append(Table("Sessions", [key.replace("_", " ") for key in header], rows))
-        try:
-            stored = json.loads(sweep.sessions[-1].get("provenance") or "{}")
-        except (TypeError, ValueError):
-            stored = None
-        origin = stored if isinstance(stored, dict) and stored else origin
+        origin = sweep.sessions[-1]["provenance"] or origin
     if origin:
         tables.append(provenance(origin))
     return [Section("Provenance", tables=tables)] if tables else []

@@ -1,26 +1,22 @@
-"""Reading `results.sqlite` of a sweep directory, also while the sweep is at work: nothing is written."""
+"""What a sweep directory holds, as its report shows it: configurations, and means and spreads over their seeds."""
 
 from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from benchmarks.sweep import store
 from opu_sim.config import refused
-from opu_sim.errors import ConfigError
-
-FILE = "results.sqlite"
-_COLUMNS = ("parameters", "seed", "status", "result")
 
 # Name, heading, where it is in a point's result (the first that is there), factor.
 QUANTITIES: tuple[tuple[str, str, tuple[str, ...], float], ...] = (
     ("accuracy", "accuracy [%]", ("metrics.test.accuracy", "metrics.validation.accuracy"), 100.0),
+    ("perplexity", "perplexity", ("metrics.test.perplexity", "metrics.validation.perplexity"), 1.0),
     ("loss", "loss", ("metrics.test.loss", "metrics.validation.loss"), 1.0),
     ("joules", "energy [J]", ("device.joules",), 1.0),
     ("watts", "power [W]", ("device.watts",), 1.0),
@@ -69,7 +65,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep directory holds; definition and sessions are empty where the file has none."""
+    """What a sweep directory holds."""
 
     points: list[Point]
     definition: dict[str, Any]
@@ -91,53 +87,21 @@ class Sweep:
 
 
 def read(folder: Path) -> Sweep:
-    """Content of `results.sqlite`.
+    """Content of a sweep directory, also while the sweep is at work.
 
     Raises
     ------
     ConfigError
-        It is damaged, or not the results of a sweep.
+        It is damaged, or not the results of a sweep; it has no point.
     """
-    path = folder / FILE
-    try:
-        try:
-            sweep = _content(path, "ro")
-        except sqlite3.OperationalError:
-            # A sweep that was killed within a transaction leaves a journal, which only a writer may roll back.
-            sweep = _content(path, "rw")
-    except (sqlite3.Error, OverflowError) as error:
-        raise refused(f"{path}: damaged, or not the results of a sweep: {error}") from None
-    except ConfigError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise refused(f"{path}: damaged: {type(error).__name__}: {error}") from None
-    if not sweep.points:
-        raise refused(f"{path}: a sweep without a point: nothing to report")
-    return sweep
-
-
-def _content(path: Path, mode: str) -> Sweep:
-    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as db:
-        db.row_factory = sqlite3.Row
-        tables = {row["name"] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if "points" not in tables:
-            raise refused(f"{path}: not the results of a sweep: no table 'points'")
-        known = {row["name"] for row in db.execute("PRAGMA table_info(points)")}
-        if missing := [name for name in _COLUMNS if name not in known]:
-            raise refused(f"{path}: not the results of a sweep: table 'points' has no {', '.join(missing)}")
-        order = "position" if "position" in known else "rowid"
-        points = [_point(row) for row in db.execute(f"SELECT * FROM points ORDER BY {order}")]
-        definition = _definition(db) if "sweep" in tables else {}
-        sessions = [dict(row) for row in db.execute("SELECT * FROM sessions")] if "sessions" in tables else []
-    return Sweep(points, definition, sessions)
-
-
-def _point(row: Mapping[str, Any]) -> Point:
-    parameters = json.loads(row["parameters"])
-    result = json.loads(row["result"]) if row["result"] else {}
-    if not isinstance(parameters, dict) or not isinstance(result, dict):
-        raise ValueError("parameters and result of a point must be tables")
-    return Point(parameters, int(row["seed"]), str(row["status"]), result, _quantities(result))
+    stored = store.read(folder)
+    if not stored.rows:
+        raise refused(f"{folder / store.FILE}: a sweep without a point: nothing to report")
+    points = [
+        Point(row.parameters, row.seed, row.status, row.result or {}, _quantities(row.result or {}))
+        for row in stored.rows
+    ]
+    return Sweep(points, stored.definition, stored.sessions)
 
 
 def _quantities(result: Mapping[str, Any]) -> dict[str, float]:
@@ -151,13 +115,5 @@ def _quantities(result: Mapping[str, Any]) -> dict[str, float]:
                 found[name] = scale * value
                 break
     if not found.get("device_s"):  # all digital: no figures of a device
-        found = {name: value for name, value in found.items() if name in ("accuracy", "loss", "host_s")}
+        found = {name: value for name, value in found.items() if name in ("accuracy", "perplexity", "loss", "host_s")}
     return found
-
-
-def _definition(db: sqlite3.Connection) -> dict[str, Any]:
-    row = db.execute("SELECT value FROM sweep WHERE key = 'definition'").fetchone()
-    content = json.loads(row["value"]) if row is not None else {}
-    if not isinstance(content, dict):
-        raise ValueError("definition must be a table")
-    return content

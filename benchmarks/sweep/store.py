@@ -19,7 +19,7 @@ import os
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -246,9 +246,16 @@ def read_points(db: sqlite3.Connection) -> list[Row]:
         "SELECT config_sha256, parameters, seed, status, result, started_at, finished_at FROM points ORDER BY position"
     )
     return [
-        Row(sha256, json.loads(parameters), seed, status, json.loads(result) if result else None, started, finished)
+        Row(sha256, _table(parameters), seed, status, _table(result) if result else None, started, finished)
         for sha256, parameters, seed, status, result, started, finished in found
     ]
+
+
+def _table(text: str) -> dict[str, Any]:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError(f"{shown(found)} in place of a table")
+    return found
 
 
 @dataclass(frozen=True)
@@ -261,26 +268,36 @@ class Stored:
 
 
 def read(folder: Path) -> Stored:
-    """Content of a sweep directory, a sweep at work included; for reports and figures.
+    """Content of a sweep directory, a sweep at work included; for reports and figures. Nothing is written.
 
     Raises
     ------
     ConfigError
-        There is no sweep.
+        There is no sweep, or its file is damaged.
     """
     path = folder / FILE
     if not path.is_file():
         raise refused(f"{path}: no such file")
-    db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     try:
-        (definition,) = db.execute("SELECT value FROM sweep WHERE key = 'definition'").fetchone()
+        try:
+            return _content(path, "ro")
+        except sqlite3.OperationalError:
+            # A sweep that was killed within a transaction leaves a journal, which only a writer may roll back.
+            return _content(path, "rw")
+    except (sqlite3.Error, OverflowError) as error:
+        raise refused(f"{path}: damaged, or not the results of a sweep: {error}") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise refused(f"{path}: damaged: {type(error).__name__}: {error}") from None
+
+
+def _content(path: Path, mode: str) -> Stored:
+    with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True)) as db:
+        row = db.execute("SELECT value FROM sweep WHERE key = 'definition'").fetchone()
+        if row is None:
+            raise ValueError("no definition of a sweep")
         cursor = db.execute("SELECT * FROM sessions ORDER BY id")
         names = [column[0] for column in cursor.description]
-        sessions = [dict(zip(names, row, strict=True)) for row in cursor]
+        sessions = [dict(zip(names, session, strict=True)) for session in cursor]
         for session in sessions:
-            session["provenance"] = json.loads(session["provenance"])
-        return Stored(json.loads(definition), read_points(db), sessions)
-    except (sqlite3.DatabaseError, TypeError, ValueError) as error:
-        raise refused(f"{path}: not the results of a sweep: {error}") from None
-    finally:
-        db.close()
+            session["provenance"] = _table(session["provenance"])
+        return Stored(_table(row[0]), read_points(db), sessions)

@@ -504,6 +504,23 @@ def test_damaged_benchmark(tmp_path: Path, refused: Callable[..., str]) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["throughput.json"]
 
 
+def test_a_sweep_of_language_models_is_judged_by_perplexity(tmp_path: Path) -> None:
+    points = []
+    for rate, perplexity in ((1e-3, 9.5), (3e-3, 6.875), (1e-2, 14.0)):
+        outcome = sweep_directory.result(0.4, 30.0, 2.0)
+        outcome["metrics"]["test"]["perplexity"] = perplexity
+        points.append(({"trainer.learning_rate": rate}, 0, "done", outcome))
+    shown = page(sweep_directory.make(tmp_path / "sweep", points))
+    assert ("6.88", "least perplexity, learning_rate 0.003") in shown.tiles
+    results = shown.sections[0]
+    assert results.figures[0].caption.startswith("Perplexity against trainer.learning_rate")
+    column = list(results.tables[0].header).index("perplexity")
+    assert [row[column].key for row in results.tables[0].rows] == [9.5, 6.875, 14.0]
+    # Control: a sweep without texts has no such column.
+    without = page(sweep_directory.over_two_keys(tmp_path / "other"))
+    assert "perplexity" not in without.sections[0].tables[0].header
+
+
 def test_damaged_sweep(tmp_path: Path, refused: Callable[..., str]) -> None:
     folder = sweep_directory.over_two_keys(tmp_path / "sweep")
     file = folder / "results.sqlite"
@@ -514,13 +531,13 @@ def test_damaged_sweep(tmp_path: Path, refused: Callable[..., str]) -> None:
     with pytest.raises(ConfigError, match="file is not a database"):
         write(folder)
     file.write_bytes(b"")
-    with pytest.raises(ConfigError, match="no table 'points'"):
+    with pytest.raises(ConfigError, match="not the results of a sweep: no such table"):
         write(folder)
     for change, complaint in (
         ("UPDATE points SET result = '{'", "damaged: JSONDecodeError"),
         ("UPDATE points SET parameters = '[1]'", "damaged: ValueError"),
         ("DELETE FROM points", "a sweep without a point"),
-        ("ALTER TABLE points DROP COLUMN status", "table 'points' has no status"),
+        ("ALTER TABLE points DROP COLUMN status", "not the results of a sweep: no such column: status"),
     ):
         file.write_bytes(whole)
         db = sqlite3.connect(file)
