@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from benchmarks.fit.tables import Document, text
+from benchmarks.fit.tables import Document, of, text
 from dfa.plots import save_png
 
 FILE = "fit.png"
@@ -55,7 +55,7 @@ def draw(document: Document, path: Path) -> None:
     failed = len(document["trials"]) - len(done)
     title = f"{document['experiment']['name']} through {document['device']}: {len(document['trials'])} trials"
     panel.set_title(
-        f"{title}{f', {failed} failed' if failed else ''}, {len(document['seeds'])} seeds each", fontsize=11
+        f"{title}{f', {failed} failed' if failed else ''}, {of(len(document['seeds']), 'seed')} each", fontsize=11
     )
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     save_png(figure, path)
@@ -128,7 +128,7 @@ def _marks(panel: Any, document: Document, cost: str) -> None:
             color=colour,
             capsize=3,
             zorder=5,
-            label=f"{'winner' if won else name}, {len(document['fresh_seeds'])} fresh seeds",
+            label=f"{'winner' if won else name}, {of(len(document['fresh_seeds']), 'fresh seed')}",
         )
     if document["winner"] is not None:
         winner = at[document["winner"]]

@@ -69,7 +69,7 @@ def short_table(document: Document) -> Table:
             ]
         )
     seeds, fresh_seeds = len(document["seeds"]), len(document["fresh_seeds"])
-    accuracies = [f"accuracy [%], {seeds} seeds", f"{fresh_seeds} fresh seeds"]
+    accuracies = [f"accuracy [%], {of(seeds, 'seed')}", of(fresh_seeds, "fresh seed")]
     heads = [*accuracies, *(COSTS[quantity] for quantity in _ALWAYS), "frames [Hz]"]
     return ["card", *(f"`{key}`" for key in keys), *heads], rows
 
@@ -77,6 +77,11 @@ def short_table(document: Document) -> Table:
 def text(value: Any) -> str:
     """A value of a key, short."""
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def of(count: int, noun: str) -> str:
+    """A number of them, in words."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def percent(summary: Mapping[str, Any]) -> str:
@@ -107,7 +112,7 @@ def verdict(document: Document) -> list[str]:
             continue
         what = said["error"] if said["status"] == "failed" else f"{percent(said)} %, {_cost(said, document)}"
         kind = "confirmed" if said["feasible"] else "not confirmed"
-        lines.append(f"trial {number}: {kind} by {count} fresh seeds: {what}")
+        lines.append(f"trial {number}: {kind} by {of(count, 'fresh seed')}: {what}")
     if document["winner"] is not None:
         winner = document["trials"][document["winner"]]
         parameters = ", ".join(f"{key} = {text(value)}" for key, value in winner["parameters"].items())
