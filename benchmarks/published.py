@@ -161,10 +161,10 @@ SYSTEMS = {
             ),
             Figure("mnist-microring", "MNIST, rings and receivers simulated", "device", None, _MICRORING, "not found"),
         ),
-        # Ranges around one run of their published code, 20 of its 50 epochs. 0.618 is the noise of its own example;
+        # Ranges around one run of a port of their published code, 20 of its 50 epochs. 0.618 is its own example;
         # 1.278 is a recollected deviation of 0.202 of a 1 x 4 inner product in -1 .. 1 for ten terms, 4 sqrt(2.5) times
-        # as much. A run lies 0.2 to 0.3 points from the mean of many: eight of their loop in PyTorch (2.13, seeds 1 to
-        # 8, batches shuffled) have a mean of 96.05 +- 0.08 at 1.278, the lower end of the range around one run's 96.44.
+        # as much. At 1.278 runs spread by 0.2 to 0.3: eight of their loop in PyTorch (2.13, seeds 1 to 8, batches
+        # shuffled) have a mean of 96.05 +- 0.08, the lower end of the range around that one run's 96.44.
         criteria=(
             Criterion("mnist-microring", "ideal", low=97.8),
             Criterion("mnist-microring", "mac-0.618", low=97.0, high=97.8),

@@ -155,10 +155,16 @@ def devices(
     experiment: Experiment = "digits-mlp",
     device: Annotated[
         list[str] | None,
-        typer.Option(help="Shipped device or TOML file; lighton-aurora and filipovich-50x20.", show_default=False),
+        typer.Option(
+            help="Shipped device or TOML file; lighton-aurora and filipovich-50x20.",
+            show_default=False,
+            autocompletion=completion.devices,
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0 .. N-1 for each device.")] = 3,
-    set_: Annotated[list[str] | None, changes("Override for all, for example trainer.epochs=3.")] = None,
+    set_: Annotated[
+        list[str] | None, changes("Override for all, for example trainer.epochs=3.", completion.experiment_keys)
+    ] = None,
     out: Out = None,
     plot: Plot = None,
     as_json: AsJson = False,
@@ -187,7 +193,11 @@ def energy(
     ] = "10000x10000x3000",
     device: Annotated[
         list[str] | None,
-        typer.Option(help="Shipped device or TOML file, repeatable; all shipped without it.", show_default=False),
+        typer.Option(
+            help="Shipped device or TOML file, repeatable; all shipped without it.",
+            show_default=False,
+            autocompletion=completion.devices,
+        ),
     ] = None,
     against: Annotated[
         list[str] | None,
@@ -254,7 +264,9 @@ def sweep(
         typer.Option("--workers", min=1, help="Repeat for each number; 1 and 2 without it.", show_default=False),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Times that each is run, in turns.")] = 3,
-    set_: Annotated[list[str] | None, changes("Change the base, for example trainer.epochs=30.")] = None,
+    set_: Annotated[
+        list[str] | None, changes("Change the base, for example trainer.epochs=30.", completion.experiment_keys)
+    ] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:

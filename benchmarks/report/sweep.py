@@ -19,7 +19,7 @@ _DEVICE = ("joules", "watts", "device_s", "frame_rate_hz", "teraops_delivered", 
 
 CONVENTIONS = (
     "A configuration is one choice of the swept keys; figures of it are means over its seeds, ± their sample standard "
-    "deviation. Accuracy: test set.",
+    "deviation. Accuracy, perplexity and loss: test set.",
     "A Pareto front: configurations that no other beats in accuracy without costing more. Its knee: the one farthest "
     "above the straight line between the front's ends, both quantities scaled to 0 … 1 over the front (Das 1999).",
     *RUN_CONVENTIONS,

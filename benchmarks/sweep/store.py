@@ -268,7 +268,9 @@ class Stored:
 
 
 def read(folder: Path) -> Stored:
-    """Content of a sweep directory, a sweep at work included; for reports and figures. Nothing is written.
+    """Content of a sweep directory, a sweep at work included; for reports and figures.
+
+    Nothing is written, but that what a killed sweep left half done is rolled back.
 
     Raises
     ------
